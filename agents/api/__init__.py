@@ -1,0 +1,1 @@
+"""API agents: one HTTP request, or the pages of one, behind the egress guard."""

@@ -1,0 +1,102 @@
+"""Which IP addresses the platform must not connect to on behalf of a tenant."""
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from functools import lru_cache
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+REFUSED_NETWORKS: tuple[tuple[str, str], ...] = (
+    ("127.0.0.0/8", "loopback"),
+    ("::1/128", "loopback"),
+    ("0.0.0.0/8", "unspecified"),
+    ("::/128", "unspecified"),
+    ("169.254.169.254/32", "a cloud metadata service"),
+    ("100.100.100.200/32", "a cloud metadata service"),
+    ("168.63.129.16/32", "a cloud metadata service"),
+    ("fd00:ec2::254/128", "a cloud metadata service"),
+    ("169.254.0.0/16", "link-local"),
+    ("fe80::/10", "link-local"),
+    ("10.0.0.0/8", "private"),
+    ("172.16.0.0/12", "private"),
+    ("192.168.0.0/16", "private"),
+    ("100.64.0.0/10", "shared by carriers"),
+    ("fc00::/7", "private"),
+    ("fec0::/10", "private"),
+    ("224.0.0.0/4", "multicast"),
+    ("ff00::/8", "multicast"),
+    ("240.0.0.0/4", "reserved"),
+    ("192.0.0.0/24", "reserved"),
+    ("192.88.99.0/24", "reserved"),
+    ("::ffff:0:0/96", "an IPv4 address in IPv6 form"),
+    ("::ffff:0:0:0/96", "an IPv4 address in IPv6 form"),
+    ("::/96", "an IPv4 address in IPv6 form"),
+    ("64:ff9b::/96", "an IPv4 address in IPv6 form (NAT64)"),
+    ("64:ff9b:1::/48", "an IPv4 address in IPv6 form (NAT64)"),
+    ("2002::/16", "an IPv4 address in IPv6 form (6to4)"),
+    ("2001::/32", "an IPv4 address in IPv6 form (Teredo)"),
+)
+_REFUSED: tuple[tuple[Network, str], ...] = tuple((ipaddress.ip_network(text), why) for text, why in REFUSED_NETWORKS)
+
+_NUMBER = r"(0x[0-9a-f]*|[0-9]+)"
+_LEGACY_IPV4 = re.compile(rf"{_NUMBER}(\.{_NUMBER}){{0,3}}", re.IGNORECASE)
+_ENDS_IN_NUMBER = re.compile(rf"(^|\.){_NUMBER}$", re.IGNORECASE)
+
+
+def refusal(address: Address) -> str | None:
+    """Why the address may not be reached; None for a public one."""
+    for network, reason in _REFUSED:
+        if address in network:
+            return reason
+    return None if address.is_global and not address.is_multicast else "not public"
+
+
+def parse_host(host: str) -> Address | None:
+    """The address that a URL's host spells out, in any notation that a C library would take (`127.1`, `0x7f000001`,
+    `017700000001`); None for a name. Raises `ValueError` for what looks like an address and is none."""
+    bare = host.strip("[]")
+    try:
+        return ipaddress.ip_address(bare)
+    except ValueError:
+        if ":" in bare:
+            raise
+    if _LEGACY_IPV4.fullmatch(bare):
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(bare))
+        except OSError as error:
+            raise ValueError(f"{bare} is no IP address") from error
+    if _ENDS_IN_NUMBER.search(bare):
+        raise ValueError(f"{bare} is no IP address and no host name")
+    return None
+
+
+@lru_cache(maxsize=64)
+def allowed_networks(allow: tuple[str, ...]) -> tuple[Network, ...]:
+    """The networks and single addresses among the entries of `EGRESS_ALLOW`."""
+    return tuple(network for entry in allow if (network := _network(entry)) is not None)
+
+
+@lru_cache(maxsize=64)
+def allowed_names(allow: tuple[str, ...]) -> frozenset[str]:
+    """The host names among them, in lower case and without a final dot."""
+    return frozenset(normal_name(entry) for entry in allow if _network(entry) is None)
+
+
+def normal_name(host: str) -> str:
+    return host.strip().rstrip(".").lower()
+
+
+def is_in(address: Address, networks: Iterable[Network]) -> bool:
+    """An IPv4 address in IPv6 form counts as the IPv4 address, but only where the network was allowed as such."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return any(address in network or (mapped is not None and mapped in network) for network in networks)
+
+
+def _network(entry: str) -> Network | None:
+    try:
+        return ipaddress.ip_network(entry.strip().strip("[]"), strict=False)
+    except ValueError:
+        return None

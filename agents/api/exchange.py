@@ -1,0 +1,94 @@
+"""One attempt: a request, the redirects that follow, and the answer's body."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from agents.api.body import read_bounded
+from agents.api.outgoing import REDIRECTS, Outgoing
+from agents.api.request import parse_url
+from agents.errors import AgentTimeout, ConnectionFailed, EgressRefused, LimitExceeded
+
+MAX_REDIRECTS = 5
+CONNECT_SECONDS = 10.0
+EXCERPT_BYTES = 64 * 1024
+
+Authorise = Callable[[Outgoing], Outgoing]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """`url` is where it came from in the end; `body` is decompressed."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    url: httpx.URL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """How attempts of one run are made. `expects` says for which statuses the whole body is wanted; of others only the
+    start is read."""
+
+    transport: httpx.AsyncBaseTransport
+    authorise: Authorise
+    expects: Callable[[int], bool]
+    carries_credentials: bool
+    timeout: float
+
+    async def attempt(self, outgoing: Outgoing, max_bytes: int) -> Answer:
+        """Raises `ConnectionFailed`, `AgentTimeout`, `EgressRefused`, `LimitExceeded` or `OutputInvalid`."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await self._follow(outgoing, max_bytes)
+        except TimeoutError:
+            message = f"{outgoing.label} took longer than {self.timeout:g} s; raise `timeoutSeconds`"
+            raise AgentTimeout(message, details={"timeoutSeconds": self.timeout}) from None
+        except httpx.TransportError as error:
+            raise ConnectionFailed(f"{outgoing.label}: {error or type(error).__name__}") from None
+
+    async def _follow(self, outgoing: Outgoing, max_bytes: int) -> Answer:
+        for _ in range(MAX_REDIRECTS + 1):
+            answer, target = await self._send(outgoing, max_bytes)
+            if target is None:
+                return answer
+            self._check_downgrade(outgoing, target)
+            outgoing = outgoing.redirected(answer.status, target)
+        raise EgressRefused(f"{outgoing.label}: more than {MAX_REDIRECTS} redirects", path="url")
+
+    async def _send(self, outgoing: Outgoing, max_bytes: int) -> tuple[Answer, httpx.URL | None]:
+        connect = min(CONNECT_SECONDS, self.timeout)
+        request = self.authorise(outgoing).request({"connect": connect, "read": None, "write": None, "pool": None})
+        response = await self.transport.handle_async_request(request)
+        try:
+            location = response.headers.get("location")
+            if response.status_code in REDIRECTS and location and not self.expects(response.status_code):
+                target = parse_url(location, outgoing.url)
+                return Answer(status=response.status_code, headers=response.headers, body=b"", url=target), target
+            return await self._received(response, outgoing, max_bytes), None
+        finally:
+            await response.aclose()
+
+    async def _received(self, response: httpx.Response, outgoing: Outgoing, max_bytes: int) -> Answer:
+        status = response.status_code
+        if outgoing.method == "HEAD":
+            body = b""  # its headers describe the body of a GET
+        else:
+            body = await (read_bounded(response, max_bytes) if self.expects(status) else _start_of(response))
+        return Answer(status=status, headers=response.headers, body=body, url=outgoing.url)
+
+    def _check_downgrade(self, outgoing: Outgoing, target: httpx.URL) -> None:
+        if outgoing.url.scheme == "https" and target.scheme == "http" and outgoing.trusted and self.carries_credentials:
+            message = f"{outgoing.label} redirects from https to http; credentials are not sent that way"
+            raise EgressRefused(message, path="url")
+
+
+async def _start_of(response: httpx.Response) -> bytes:
+    """Enough of an unwanted answer for an excerpt; nothing where there is too much of it."""
+    try:
+        return await read_bounded(response, EXCERPT_BYTES)
+    except LimitExceeded:
+        return b""

@@ -1,0 +1,69 @@
+"""One request, ready to be sent except for its credentials, and where a redirect turns it to."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+KEEP_METHOD = frozenset({307, 308})
+DEFAULT_PORTS = {"http": 80, "https": 443}
+KEPT_ACROSS_HOSTS = frozenset(
+    {"accept", "accept-encoding", "accept-language", "content-type", "user-agent", "x-idempotency-key"}
+)
+"""All other headers may hold credentials under a name that nobody here knows, so they stay with the first host."""
+BODY_HEADERS = ("content-type",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """`trusted` is true as long as the request goes to the host that the config names, and so may carry credentials."""
+
+    method: str
+    url: httpx.URL
+    headers: httpx.Headers
+    content: bytes = b""
+    trusted: bool = True
+
+    def with_headers(self, added: dict[str, str]) -> "Outgoing":
+        headers = httpx.Headers(self.headers)
+        headers.update([(name.encode(), value.encode()) for name, value in added.items()])
+        return replace(self, headers=headers)
+
+    def with_query(self, added: dict[str, Any]) -> "Outgoing":
+        return replace(self, url=self.url.copy_merge_params(added))
+
+    def request(self, timeout: dict[str, float | None]) -> httpx.Request:
+        return httpx.Request(
+            self.method, self.url, headers=self.headers, content=self.content, extensions={"timeout": timeout}
+        )
+
+    def redirected(self, status: int, target: httpx.URL) -> "Outgoing":
+        """As browsers do it: 303 becomes GET, so do 301 and 302 after POST; credentials stay with the first host."""
+        trusted = self.trusted and same_origin(self.url, target)
+        headers = httpx.Headers(self.headers)
+        if not trusted:
+            headers = httpx.Headers([item for item in headers.raw if item[0].decode().lower() in KEPT_ACROSS_HOSTS])
+        turned = replace(self, url=target, headers=headers, trusted=trusted)
+        return turned if status in KEEP_METHOD or not self._becomes_get(status) else turned.without_body()
+
+    def without_body(self) -> "Outgoing":
+        headers = httpx.Headers([item for item in self.headers.raw if item[0].decode().lower() not in BODY_HEADERS])
+        return replace(self, method="GET", headers=headers, content=b"")
+
+    def _becomes_get(self, status: int) -> bool:
+        return self.method != "HEAD" if status == httpx.codes.SEE_OTHER else self.method == "POST"
+
+    @property
+    def label(self) -> str:
+        """For messages: without the query, which may hold a key."""
+        port = f":{self.url.port}" if self.url.port else ""
+        return f"{self.method} {self.url.scheme}://{self.url.host}{port}{self.url.path}"
+
+
+def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port or DEFAULT_PORTS.get(url.scheme)

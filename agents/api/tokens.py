@@ -1,0 +1,99 @@
+"""OAuth2 client credentials: fetches access tokens and keeps them until they expire."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote_plus, urlencode
+
+import httpx
+import orjson
+
+from agents.api.auth import basic
+from agents.api.config import OAuth2Auth
+from agents.api.exchange import Exchange
+from agents.api.outgoing import Outgoing
+from agents.api.request import DEFAULT_HEADERS, parse_url
+from agents.errors import AgentError, HttpStatusFailed
+
+EARLY_SECONDS = 30.0
+DEFAULT_LIFETIME = 60.0
+MAX_KEPT = 1000
+MAX_ANSWER_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """`until` is on the monotonic clock."""
+
+    value: str
+    until: float
+
+
+class TokenStore:
+    """Tokens by everything that decides what a token may do, the client's secret included."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._tokens: dict[str, Token] = {}
+
+    async def get(self, auth: OAuth2Auth, exchange: Exchange) -> str:
+        """A token that is good for a little while yet. Raises `HttpStatusFailed` when none is given out."""
+        key = _key(auth)
+        kept = self._tokens.get(key)
+        if kept is not None and kept.until > self._clock():
+            return kept.value
+        token = await self._fetch(auth, exchange)
+        self._tokens.pop(key, None)
+        while len(self._tokens) >= MAX_KEPT:
+            self._tokens.pop(next(iter(self._tokens)))
+        self._tokens[key] = token
+        return token.value
+
+    def forget(self, auth: OAuth2Auth) -> bool:
+        """After a 401, since a server may withdraw tokens early; whether there was one."""
+        return self._tokens.pop(_key(auth), None) is not None
+
+    async def _fetch(self, auth: OAuth2Auth, exchange: Exchange) -> Token:
+        answer = await exchange.attempt(_token_request(auth), MAX_ANSWER_BYTES)
+        fields = _fields(answer.body)
+        value = fields.get("access_token")
+        if answer.status != httpx.codes.OK or not isinstance(value, str) or not _is_token(value):
+            raise _failed(answer.status, fields.get("error"))
+        lifetime = fields.get("expires_in")
+        seconds = float(lifetime) if isinstance(lifetime, int | float) else DEFAULT_LIFETIME
+        return Token(value=value, until=self._clock() + seconds - min(EARLY_SECONDS, seconds / 2))
+
+
+def _token_request(auth: OAuth2Auth) -> Outgoing:
+    form = {"grant_type": "client_credentials"}
+    form |= {name: value for name, value in (("scope", auth.scope), ("audience", auth.audience)) if value}
+    headers = httpx.Headers({**DEFAULT_HEADERS, "content-type": "application/x-www-form-urlencoded"})
+    if auth.credentials_in == "header":
+        headers["authorization"] = basic(quote_plus(auth.client_id), quote_plus(auth.client_secret))
+    else:
+        form |= {"client_id": auth.client_id, "client_secret": auth.client_secret}
+    return Outgoing(method="POST", url=parse_url(auth.token_url), headers=headers, content=urlencode(form).encode())
+
+
+def _fields(body: bytes) -> dict[str, object]:
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _is_token(value: str) -> bool:
+    return value.isascii() and value.isprintable() and " " not in value and bool(value)
+
+
+def _failed(status: int, error: object) -> AgentError:
+    known = error if isinstance(error, str) and error.isidentifier() and len(error) <= 64 else "no access token"
+    message = f"the token endpoint answered {status} ({known}); check `auth`"
+    code = f"HTTP_{status // 100}XX" if status >= 400 else None
+    return HttpStatusFailed(message, code=code, path="auth.tokenUrl", details={"status": status})
+
+
+def _key(auth: OAuth2Auth) -> str:
+    return hashlib.sha256(orjson.dumps(auth.model_dump())).hexdigest()

@@ -1,0 +1,1 @@
+"""CODE agents: Python of the user's, run in a process of its own."""

@@ -1,0 +1,55 @@
+"""What an executor is handed beside its spec and inputs. Everything outside the agent comes through here."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from agents.result import DatasetRef
+from agents.spec import Limits
+
+
+class Log(Protocol):
+    """Writes to the execution's record as the work goes on. Never blocks; the level is DEBUG, INFO, WARN or ERROR."""
+
+    def __call__(self, level: str, message: str, **metadata: Any) -> None: ...
+
+
+class DatasetStore(Protocol):
+    """Where tables lie that steps hand to each other. Files appear whole or not at all."""
+
+    def stage(self, suffix: str = ".parquet") -> Path:
+        """A fresh path on the store's own file system, to be written by the caller."""
+        ...
+
+    async def keep(self, staged: Path, *, rows: int, columns: dict[str, str]) -> DatasetRef:
+        """Takes a staged file in under its content's hash; the same content twice is kept once."""
+        ...
+
+    def locate(self, uri: str) -> Path:
+        """The local file behind a reference; raises `InputInvalid` for a reference that is not of this store."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class EgressPolicy:
+    """What outgoing calls may reach beside public addresses: host names and CIDR networks, as strings."""
+
+    allow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentContext:
+    """One attempt's surroundings.
+
+    Cancellation is asyncio's: an executor that meets `CancelledError` stops what it started (child process,
+    connection, query) before it lets the error go on. The caller enforces `limits.timeout_seconds` the same way.
+    """
+
+    limits: Limits
+    log: Log
+    datasets: DatasetStore
+    idempotency_key: str
+    """Stable over the retries of one step of one execution; API agents send it as `X-Idempotency-Key`."""
+    data_roots: tuple[Path, ...] = ()
+    """Folders that file sources may read, looked through in order; sinks write into the first alone."""
+    egress: EgressPolicy = field(default_factory=EgressPolicy)

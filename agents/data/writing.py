@@ -1,0 +1,101 @@
+"""Writes results: into the dataset store, and to the file of a sink. Files appear whole or not at all."""
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+import polars as pl
+
+from agents.data.failures import POLARS_FAILURES, failed_at
+from agents.data.sinks import Sink
+from agents.errors import DataFailed
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_sink(table: Path, sink: Sink, target: Path) -> int:
+    """Copies the Parquet file `table` to `target` in the sink's format; returns the bytes written.
+
+    Raises `DataFailed`; then nothing of the new file is left and an old one is as it was.
+    """
+    if sink.if_exists == "fail" and target.exists():
+        message = f'sink: {sink.path!r} exists; choose another path or set "ifExists" to "replace"'
+        raise DataFailed(message, path="sink.path")
+    unfinished = target.with_name(f".{target.name[:200]}.{secrets.token_hex(8)}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write(table, sink, unfinished)
+        size = _sync(unfinished)
+        _replace(unfinished, target)
+    except POLARS_FAILURES as error:
+        reason = OSError(error.strerror) if isinstance(error, OSError) and error.strerror else error
+        raise failed_at("sink", "", reason) from error
+    finally:
+        _remove(unfinished)
+    return size
+
+
+def _write(table: Path, sink: Sink, path: Path) -> None:
+    frame = pl.scan_parquet(table, glob=False)
+    if sink.partition_by:
+        frame.sink_parquet(
+            pl.PartitionBy(path, key=sink.partition_by, include_key=False), mkdir=True, engine="streaming"
+        )
+        return
+    match sink.kind:
+        case "csv":
+            rows = _without_formulas(frame) if sink.escape_formulas else frame
+            rows.sink_csv(path, separator=sink.separator, engine="streaming", check_extension=False)
+        case "ndjson":
+            frame.sink_ndjson(path, engine="streaming", check_extension=False)
+        case "ipc":
+            frame.sink_ipc(path, engine="streaming")
+        case _:
+            shutil.copyfile(table, path)
+
+
+def _without_formulas(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Spreadsheets run texts that begin like a formula; an apostrophe before them makes them plain text."""
+    schema = frame.collect_schema()
+    texts = [
+        name for name, kind in schema.items() if kind in (pl.String(), pl.Categorical()) or isinstance(kind, pl.Enum)
+    ]
+    escaped = frame.with_columns(_escaped(pl.col(name).cast(pl.String())).alias(name) for name in texts)
+    return escaped.rename({name: f"'{name}" for name in schema if name.startswith(FORMULA_STARTS)})
+
+
+def _escaped(column: pl.Expr) -> pl.Expr:
+    is_formula = pl.any_horizontal(column.str.starts_with(start) for start in FORMULA_STARTS)
+    return pl.when(is_formula).then(pl.concat_str(pl.lit("'"), column)).otherwise(column)
+
+
+def _sync(path: Path) -> int:
+    """Makes the files outlast a crash before they get their name; returns their bytes."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    for file in files:
+        with file.open("rb+") as handle:
+            os.fsync(handle.fileno())
+    return sum(file.stat().st_size for file in files)
+
+
+def _replace(unfinished: Path, target: Path) -> None:
+    """A folder cannot take the place of another in one step, so the old one steps aside first."""
+    if not target.is_dir():
+        unfinished.replace(target)
+        return
+    aside = target.with_name(f".{target.name[:200]}.{secrets.token_hex(8)}.old")
+    target.rename(aside)
+    try:
+        unfinished.rename(target)
+    except OSError:
+        aside.rename(target)
+        raise
+    shutil.rmtree(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    path.unlink(missing_ok=True)

@@ -1,0 +1,63 @@
+"""What an agent's run gives back."""
+
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class DatasetRef(BaseModel):
+    """A table in the dataset store. Travels between steps as JSON under the key `dataset` of a DATA agent's output."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    uri: str
+    format: str = "parquet"
+    rows: int
+    bytes: int
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Column name to Polars type name, in order."""
+
+
+class Usage(BaseModel):
+    """Tokens and USD spent; adds up with `+`. `cost` is None when a model's price is unknown, never 0 then."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: Decimal | None = Decimal(0)
+
+    def __add__(self, other: "Usage") -> "Usage":
+        cost = None if self.cost is None or other.cost is None else self.cost + other.cost
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cost=cost,
+        )
+
+
+class ArtifactFile(BaseModel):
+    """A file that the run made and that the record should list."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    media_type: str
+    uri: str
+    bytes: int
+    sha256: str
+    rows: int | None = None
+
+
+class AgentResult(BaseModel):
+    """`output` is plain JSON data (what following steps see as `<stepKey>.output`)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    output: Any
+    usage: Usage = Usage()
+    artifacts: tuple[ArtifactFile, ...] = ()
+    preview: Any = None
+    """A short form of the output for the record, at most a few KiB; None when the output itself is short."""

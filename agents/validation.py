@@ -1,0 +1,27 @@
+"""Checks an agent's config when it is saved, without loading an executor (the API process imports this)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agents.api.config import api_problems
+from agents.code.config import code_problems
+from agents.data.config import data_problems
+from agents.errors import Problem
+from agents.spec import AgentType
+
+ConfigCheck = Callable[[dict[str, Any]], list[Problem]]
+
+CHECKS: Mapping[AgentType, ConfigCheck] = {
+    AgentType.API: api_problems,
+    AgentType.CODE: code_problems,
+    AgentType.DATA: data_problems,
+}
+
+
+def config_problems(kind: AgentType, config: dict[str, Any]) -> list[Problem]:
+    """All problems of `config` at once; paths are relative to the config (`operations[2].by`)."""
+    check = CHECKS.get(kind)
+    if check is None:
+        message = f"{kind} agents cannot be run yet; use one of {', '.join(sorted(CHECKS))}"
+        return [Problem(path="type", code="UNSUPPORTED_AGENT_TYPE", message=message)]
+    return check(config)

@@ -1,0 +1,1 @@
+"""Where everything is wired: worker, Prefect entrypoint, registration, the one-command stack."""

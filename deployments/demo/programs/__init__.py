@@ -1,0 +1,1 @@
+"""Programs of the demo's CODE agents, sent as text and run in the sandbox with the standard library alone."""

@@ -1,0 +1,180 @@
+"""Checks of this machine. Each says what it found, and what to do when that will not work."""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from agents.code.executor import CodeExecutor
+from agents.context import AgentContext
+from agents.errors import AgentError
+from agents.spec import AgentSpec, AgentType, Limits
+from deployments.local.errors import StackError
+from deployments.local.files import DataFolder, read_json
+from deployments.local.keys import GENERATORS
+from deployments.local.lock import holder
+from deployments.local.ports import listen
+from deployments.local.postgres import EmbeddedPostgres, PostgresFailed
+from deployments.local.probes import http_status
+from platform_api.kit.result_store import LocalResultStore
+from platform_api.settings import SettingsInvalid, load_settings
+
+MINIMUM_PYTHON = (3, 11)
+GIB = 1024**3
+MINIMUM_MEMORY_BYTES = GIB
+MINIMUM_DISK_BYTES = GIB
+SANDBOX_SECONDS = 30.0
+PORTS = ((3001, "--api-port"), (4200, "--prefect-port"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one check found. `advice` is empty when all is well; a warning does not count as a failure."""
+
+    name: str
+    detail: str
+    advice: str = ""
+    warning: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.advice) and not self.warning
+
+
+Check = Callable[[DataFolder], Awaitable[Finding]]
+
+
+async def examine(folder: DataFolder, checks: tuple[Check, ...] | None = None) -> list[Finding]:
+    """Runs the checks one after another, all of them."""
+    return [await check(folder) for check in (checks or CHECKS)]
+
+
+async def check_python(folder: DataFolder) -> Finding:
+    """The interpreter's version."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    advice = "" if sys.version_info >= MINIMUM_PYTHON else "install Python 3.11 or newer and make the environment again"
+    return Finding(name="Python", detail=version, advice=advice)
+
+
+async def check_memory(folder: DataFolder) -> Finding:
+    """What is free for the stack, which takes about 700 MiB."""
+    available = psutil.virtual_memory().available
+    advice = "" if available >= MINIMUM_MEMORY_BYTES else "the stack needs about 1 GiB; close other programs"
+    return Finding(name="Memory", detail=f"{available / GIB:.1f} GiB available", advice=advice)
+
+
+async def check_folder(folder: DataFolder) -> Finding:
+    """Whether the data folder, or the one that it will be made in, can be written and has room."""
+    place = next(path for path in (folder.root, *folder.root.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            free = shutil.disk_usage(place).free
+    except OSError as error:
+        advice = "choose another one with `--data-dir PATH`"
+        return Finding(name="Data folder", detail=f"{folder.root}: {error.strerror}", advice=advice)
+    advice = "" if free >= MINIMUM_DISK_BYTES else "make room, or choose another disk with `--data-dir PATH`"
+    return Finding(name="Data folder", detail=f"{folder.root}, {free / GIB:.0f} GiB free", advice=advice)
+
+
+async def check_postgres(folder: DataFolder) -> Finding:
+    """Starts the embedded server on a folder of its own and stops it."""
+    with tempfile.TemporaryDirectory(prefix="turbocat-doctor-") as temporary:
+        cluster = EmbeddedPostgres(Path(temporary) / "postgres", durable=False)
+        try:
+            await cluster.start()
+            await cluster.ensure_database("doctor")
+        except (PostgresFailed, OSError) as error:
+            advice = "follow the message, or point DATABASE_URL at a server of your own"
+            return Finding(name="PostgreSQL", detail=str(error), advice=advice)
+        finally:
+            await cluster.stop()
+    return Finding(name="PostgreSQL", detail="the embedded server starts")
+
+
+async def check_ports(folder: DataFolder) -> Finding:
+    """Whether the usual ports are free, or taken by the stack of this very folder."""
+    if holder(folder.lock) is not None:
+        return Finding(name="Ports", detail="in use by the running stack")
+    taken = []
+    for port, option in PORTS:
+        try:
+            listen(port, option=option).close()
+        except StackError as error:
+            taken.append(error)
+    if not taken:
+        return Finding(name="Ports", detail=" and ".join(str(port) for port, _ in PORTS) + " are free")
+    advice = "; ".join(error.hint for error in taken)
+    return Finding(name="Ports", detail="; ".join(error.message for error in taken), advice=advice)
+
+
+async def check_settings(folder: DataFolder) -> Finding:
+    """The environment's variables; outside production the stack supplies the ones that are missing."""
+    try:
+        settings = load_settings()
+    except SettingsInvalid as error:
+        supplied = {f"{name}: is not set" for name in (*GENERATORS, "DATABASE_URL")}
+        wrong = [line for line in str(error).splitlines() if line not in supplied]
+        if not wrong:
+            return Finding(name="Settings", detail="`turbocat up` supplies what is not set")
+        return Finding(name="Settings", detail="; ".join(wrong), advice="correct or unset these variables")
+    return Finding(name="Settings", detail=f"complete, environment {settings.environment}")
+
+
+async def check_sandbox(folder: DataFolder) -> Finding:
+    """Runs the smallest CODE agent there is."""
+    config = {"language": "python", "code": "def main(input):\n    return input['number'] + 1\n"}
+    spec = AgentSpec(id="doctor", version=1, name="doctor", type=AgentType.CODE, config=config)
+    warnings: list[str] = []
+
+    def note(level: str, message: str, **metadata: object) -> None:
+        if level == "WARN":
+            warnings.append(message)
+
+    with tempfile.TemporaryDirectory(prefix="turbocat-doctor-") as temporary:
+        context = AgentContext(
+            limits=Limits(timeout_seconds=SANDBOX_SECONDS),
+            log=note,
+            datasets=LocalResultStore(Path(temporary)),
+            idempotency_key="doctor",
+        )
+        try:
+            async with asyncio.timeout(SANDBOX_SECONDS):
+                result = await CodeExecutor().run(spec, {"number": 41}, context)
+        except (AgentError, TimeoutError, OSError) as error:
+            advice = "CODE agents will be refused here; everything else works"
+            return Finding(name="Sandbox", detail=str(error) or "no answer in time", advice=advice)
+    if result.output != 42:
+        return Finding(name="Sandbox", detail="a wrong result came back", advice="report this with the output above")
+    if warnings:
+        advice = "run CODE agents of people you trust only, or use a kernel that lets users make namespaces"
+        return Finding(name="Sandbox", detail="; ".join(warnings), advice=advice, warning=True)
+    return Finding(name="Sandbox", detail="CODE agents run behind every wall")
+
+
+async def check_running_stack(folder: DataFolder) -> Finding:
+    """The health of the stack of this folder, if there is one."""
+    state = read_json(folder.state)
+    if holder(folder.lock) is None or state is None:
+        return Finding(name="Running stack", detail=f"none in {folder.root}")
+    status = await http_status(int(state["apiUrl"].rsplit(":", 1)[1]), "/health", seconds=10.0)
+    if status == 200:
+        return Finding(name="Running stack", detail=f"healthy at {state['apiUrl']}")
+    detail = "its API gives no answer" if status is None else f"{state['apiUrl']}/health answers {status}"
+    return Finding(name="Running stack", detail=detail, advice=f"see that page and the logs in {folder.logs}")
+
+
+CHECKS: tuple[Check, ...] = (
+    check_python,
+    check_memory,
+    check_folder,
+    check_settings,
+    check_ports,
+    check_postgres,
+    check_sandbox,
+    check_running_stack,
+)

@@ -1,0 +1,39 @@
+"""Whether a part of the stack answers yet: a few lines of HTTP, so that no client library stays in memory."""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+
+Probe = Callable[[], Awaitable[bool]]
+
+
+async def http_status(port: int, path: str, *, auth: str | None = None, seconds: float = 5.0) -> int | None:
+    """The status of a GET on loopback; None when there is no answer in time. `auth` is `user:password`."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await _get(port, path, auth)
+    except (OSError, TimeoutError, ValueError, IndexError):
+        return None
+
+
+def answers(port: int, path: str, *, auth: str | None = None, seconds: float = 5.0) -> Probe:
+    """A probe that is content with a status in 200–299."""
+
+    async def probe() -> bool:
+        status = await http_status(port, path, auth=auth, seconds=seconds)
+        return status is not None and 200 <= status < 300
+
+    return probe
+
+
+async def _get(port: int, path: str, auth: str | None) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        credentials = f"Authorization: Basic {base64.b64encode(auth.encode()).decode()}\r\n" if auth else ""
+        request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{credentials}Connection: close\r\n\r\n"
+        writer.write(request.encode("ascii"))
+        await writer.drain()
+        status_line = await reader.readline()
+        return int(status_line.split()[1])
+    finally:
+        writer.close()

@@ -1,0 +1,165 @@
+"""What a worker's process is made of: database, result store, executors; and how it finds the run behind a flow run."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+from prefect.client.schemas.objects import FlowRun
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from agents.context import EgressPolicy
+from agents.registry import executors
+from flows.orchestrator import work_pool
+from flows.plan import Plan
+from flows.runtime.builder import FlowHeader
+from flows.runtime.ports import Ports, Run
+from flows.states import Environment, ExecutionStatus, TriggerType
+from platform_api.access.scope import system_scope, tenant_scope
+from platform_api.db.engine import create_engine, libpq_url, session_maker
+from platform_api.db.models import Execution
+from platform_api.errors import InvalidState
+from platform_api.kit.crypto import Cipher
+from platform_api.kit.result_store import LocalResultStore
+from platform_api.resources.executions.adoption import Adoption, adopt, workflow_plan
+from platform_api.resources.executions.claims import Claims
+from platform_api.resources.executions.journal import Journal, find_driven, find_tenant
+from platform_api.resources.secrets.vault import Vault
+from platform_api.settings import Settings
+
+
+class Wiring:
+    """One per process; `open_run` is what a flow calls first."""
+
+    def __init__(self, settings: Settings, engine: AsyncEngine) -> None:
+        self.sessions = session_maker(engine)
+        self.cipher = Cipher.of(settings.auth)
+        self._settings = settings
+        self._executors = executors()
+        self._files = tenants_files(settings)
+        self._results = LocalResultStore(result_folder(settings))
+        self._claims = Claims(libpq_url(settings.database))
+        self._cpu_slots = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def open_run(self, flow_run: FlowRun, workflow_id: UUID | None, *, run_count: int) -> tuple[Run, Ports]:
+        """The execution that was submitted as `flow_run`; one that was started elsewhere gets its row now.
+
+        Without a workflow it is the test of an agent, which starts over REST alone; raises `InvalidState` for others.
+
+        `run_count` counts from 1: Prefect gives a run that is retried in its UI the next number under the same id.
+        """
+        execution = await self._submitted(flow_run) if run_count <= 1 else None
+        execution = execution or await self._adopted(flow_run, workflow_id, run_count)
+        run = Run(
+            execution_id=execution.id,
+            plan=Plan.model_validate(execution.plan),
+            inputs=execution.inputs or {},
+            environment=execution.environment,
+            trigger_type=execution.trigger_type,
+            request_id=execution.request_id,
+        )
+        return run, self._ports(execution.tenant_id)
+
+    async def header(self, workflow_id: UUID) -> FlowHeader:
+        """How Prefect should know the workflow as it stands now."""
+        return FlowHeader.of(await workflow_plan(self.sessions, workflow_id))
+
+    async def aclose(self) -> None:
+        """Closes what the executors keep open, and gives up the claims."""
+        for executor in self._executors.values():
+            await executor.aclose()
+        await self._claims.aclose()
+
+    def journal(self, tenant_id: UUID) -> Journal:
+        """The writer of one tenant's run records."""
+        return Journal(self.sessions, tenant_id)
+
+    async def abandon(
+        self, flow_run: FlowRun, *, code: str, message: str, status: ExecutionStatus = ExecutionStatus.FAILED
+    ) -> None:
+        """Ends the execution that a flow run drives, wherever it was started, when its process cannot."""
+        async with system_scope(self.sessions) as scope:
+            found = await find_driven(scope.session, flow_run.id, _as_uuid(flow_run.idempotency_key))
+        if found is not None:
+            execution_id, tenant_id = found
+            await self.journal(tenant_id).abandoned(execution_id, code=code, message=message, status=status)
+
+    async def _submitted(self, flow_run: FlowRun) -> Execution | None:
+        execution_id = _as_uuid(flow_run.idempotency_key)
+        if execution_id is None:
+            return None
+        async with system_scope(self.sessions) as scope:
+            tenant_id = await find_tenant(scope.session, execution_id)
+        if tenant_id is None:
+            return None
+        async with tenant_scope(self.sessions, tenant_id) as scope:
+            return await scope.session.get(Execution, execution_id)
+
+    async def _adopted(self, flow_run: FlowRun, workflow_id: UUID | None, run_count: int) -> Execution:
+        if workflow_id is None:
+            raise InvalidState(
+                "An agent is tested with `POST /api/v1/agents/{id}/test`; it cannot be started from here"
+            )
+        return await adopt(
+            self.sessions,
+            Adoption(
+                workflow_id=workflow_id,
+                environment=_environment(flow_run),
+                prefect_flow_run_id=flow_run.id,
+                run_count=run_count,
+                inputs=flow_run.parameters,
+                trigger=TriggerType.SCHEDULED if flow_run.auto_scheduled else TriggerType.MANUAL,
+            ),
+        )
+
+    def _ports(self, tenant_id: UUID) -> Ports:
+        runs = self._settings.runs
+        return Ports(
+            journal=self.journal(tenant_id),
+            results=self._results,
+            executors=self._executors,
+            data_roots=(self._files / str(tenant_id), *runs.data_roots),
+            egress=EgressPolicy(allow=runs.egress_allow),
+            secrets=Vault(self.sessions, tenant_id, self.cipher),
+            claim=self._claims.holding,
+            cpu_slots=self._cpu_slots,
+        )
+
+
+def result_folder(settings: Settings) -> Path:
+    """Where large results lie."""
+    return Path(settings.runs.result_store_url or settings.data_dir / "results")
+
+
+def tenants_files(settings: Settings) -> Path:
+    """Where sinks of data agents write: a folder for each tenant, the first of its data roots and of nobody else's."""
+    folder = settings.data_dir / "files"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder.resolve()
+
+
+@asynccontextmanager
+async def wired(settings: Settings, *, application_name: str) -> AsyncIterator[Wiring]:
+    """A process's wiring, with its connections closed at the end."""
+    engine = create_engine(settings.database, application_name=application_name)
+    wiring = Wiring(settings, engine)
+    try:
+        yield wiring
+    finally:
+        await wiring.aclose()
+        await engine.dispose()
+
+
+def _environment(flow_run: FlowRun) -> Environment:
+    """Told by the pool that the run came through; a pool that is not ours counts as DEVELOPMENT."""
+    pools = {work_pool(environment): environment for environment in Environment}
+    return pools.get(flow_run.work_pool_name or "", Environment.DEVELOPMENT)
+
+
+def _as_uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None

@@ -1,0 +1,120 @@
+"""`python -m deployments.worker`: serves the work pools of all environments until SIGTERM or ctrl-C."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+
+import anyio
+import structlog
+
+from deployments.prefect_client import prefect_client
+from deployments.wiring import Wiring, wired
+from deployments.worker.processes import WarmPool
+from deployments.worker.wake import listen
+from deployments.worker.worker import TurbocatWorker
+from flows.orchestrator import Orchestrator, work_pool
+from flows.states import Environment
+from platform_api.db.engine import libpq_url
+from platform_api.kit.logging import configure_logging
+from platform_api.resources.executions.reconciler import Reconciler
+from platform_api.resources.secrets.keys import check_keys
+from platform_api.settings import Settings, SettingsInvalid, load_settings
+
+STOP_GRACE_SECONDS = 8.0
+PROCESSES_PER_CORE = 2
+RECONCILE_SECONDS = 5.0
+
+Workers = Mapping[Environment, TurbocatWorker]
+
+log = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    """Runs the worker; 2 when the settings are wrong."""
+    try:
+        settings = load_settings()
+    except SettingsInvalid as error:
+        sys.stderr.write(f"The worker cannot start:\n{error}\n")
+        return 2
+    configure_logging(settings.logs, application="worker")
+    try:
+        with prefect_client(settings):
+            asyncio.run(_serve(settings))
+    except SettingsInvalid as error:
+        log.error("worker_cannot_start", reason=str(error))
+        return 2
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    processes = WarmPool(settings.runs.processes or PROCESSES_PER_CORE * (os.cpu_count() or 1))
+    async with wired(settings, application_name="turbocat-worker") as wiring:
+        await check_keys(wiring.sessions, wiring.cipher)
+        await processes.start()
+        slots = anyio.CapacityLimiter(settings.runs.max_concurrent)
+        workers = {
+            environment: TurbocatWorker(
+                processes=processes,
+                wiring=wiring,
+                name=f"turbocat-{socket.gethostname()}-{os.getpid()}-{environment.value.lower()}",
+                work_pool_name=work_pool(environment),
+                slots=slots,
+            )
+            for environment in Environment
+        }
+        await _until_stopped(stop, workers, wiring, settings)
+        await processes.stop(STOP_GRACE_SECONDS)
+
+
+async def _until_stopped(stop: asyncio.Event, workers: Workers, wiring: Wiring, settings: Settings) -> None:
+    async def poll(environment: str) -> None:
+        worker = workers[Environment(environment)]
+        if worker.is_setup:
+            await worker.get_and_submit_flow_runs()
+
+    tasks = [asyncio.create_task(worker.start(printer=_quiet)) for worker in workers.values()]
+    tasks.append(asyncio.create_task(listen(libpq_url(settings.database), poll)))
+    tasks.append(asyncio.create_task(_reconcile(wiring, settings)))
+    stopped = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+    for task in [*tasks, stopped]:
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done - {stopped}:
+        task.result()
+
+
+async def _reconcile(wiring: Wiring, settings: Settings) -> None:
+    auth = settings.prefect.auth_string
+    orchestrator = Orchestrator(
+        api_url=settings.prefect.api_url,
+        auth=auth.get_secret_value() if auth else None,
+        timeout_seconds=settings.prefect.timeout_seconds,
+    )
+    reconciler = Reconciler(wiring.sessions, orchestrator)
+    try:
+        while True:
+            await asyncio.sleep(RECONCILE_SECONDS)
+            try:
+                await reconciler.sweep()
+            except Exception:
+                log.exception("reconciliation_failed")
+    finally:
+        await orchestrator.aclose()
+
+
+def _quiet(message: str) -> None:
+    log.info("worker", message=message)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

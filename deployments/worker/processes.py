@@ -1,0 +1,184 @@
+"""Warm processes: started ahead, fed over a socket pair, replaced when they die."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import socket
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import Any
+
+import structlog
+
+from deployments.worker import child
+from deployments.worker.messages import LINE_LIMIT_BYTES, receive, send
+
+PRELOAD = "deployments.worker.preload"
+START_SECONDS = 60.0
+Target = Callable[[socket.socket], None]
+"""What a process runs: it serves the other end of the socket until that is closed."""
+
+LOST = -9
+"""Status of a run whose process ended without answering."""
+
+log = structlog.get_logger(__name__)
+
+
+class WarmProcess:
+    """One process and the runs that it holds. `run` waits for the run's end and returns its status (0 is well)."""
+
+    def __init__(self, process: ForkServerProcess, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._runs: dict[str, asyncio.Future[int]] = {}
+        self._listener = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def start(cls, context: ForkServerContext, target: Target) -> "WarmProcess":
+        """Forks a process and waits until it is ready; raises `TimeoutError` or `ConnectionError`."""
+        ours, theirs = socket.socketpair()
+        process = context.Process(target=target, args=(theirs,), name="turbocat-warm", daemon=True)
+        await asyncio.to_thread(process.start)
+        theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT_BYTES)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                if await receive(reader) is None:
+                    raise ConnectionError("a warm process ended while it started; its log says why")
+        except BaseException:
+            writer.close()
+            process.kill()
+            await asyncio.to_thread(process.join)
+            raise
+        return cls(process, reader, writer)
+
+    @property
+    def pid(self) -> int:
+        """The operating system's id of the process."""
+        return self._process.pid or 0
+
+    @property
+    def load(self) -> int:
+        """How many runs it holds."""
+        return len(self._runs)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still listens."""
+        return not self._listener.done()
+
+    async def run(self, flow_run: dict[str, Any], workflow_id: str | None) -> int:
+        """Runs one flow run to its end; without a workflow it is the run of a single agent."""
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._runs[flow_run["id"]] = future
+        try:
+            await send(self._writer, {"run": flow_run, "workflow": workflow_id})
+        except ConnectionError:
+            return LOST
+        return await future
+
+    async def cancel(self, flow_run_id: str, reason: str) -> None:
+        """Asks the process to cancel one of its runs."""
+        await send(self._writer, {"cancel": flow_run_id, "reason": reason})
+
+    def holds(self, flow_run_id: str) -> bool:
+        """Whether the run is one of its own."""
+        return flow_run_id in self._runs
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Hangs up, so that the process ends its runs and itself; kills it after the grace."""
+        self._writer.close()
+        await asyncio.to_thread(self._process.join, grace_seconds)
+        if self._process.is_alive():
+            self._process.kill()
+            await asyncio.to_thread(self._process.join)
+        self._listener.cancel()
+        await asyncio.gather(self._listener, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        while (message := await receive(self._reader)) is not None:
+            future = self._runs.pop(message["ended"], None)
+            if future and not future.done():
+                future.set_result(message["status"])
+        for future in self._runs.values():
+            if not future.done():
+                future.set_result(LOST)
+        self._runs.clear()
+
+    async def ended(self) -> None:
+        """Returns when the process is gone."""
+        await asyncio.wait([self._listener])
+
+
+class WarmPool:
+    """Keeps `size` warm processes; gives each run to the least loaded one."""
+
+    def __init__(self, size: int, *, target: Target = child.main, preload: str = PRELOAD) -> None:
+        self._size = size
+        self._target = target
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([preload])
+        self._processes: list[WarmProcess] = []
+        self._keepers: list[asyncio.Task[None]] = []
+        self._joined = asyncio.Condition()
+
+    async def start(self) -> None:
+        """Starts all processes and keeps them alive from then on."""
+        for _ in range(self._size):
+            await self._add()
+        self._keepers = [asyncio.create_task(self._keep(process)) for process in self._processes]
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Stops replacing processes, then stops them all at once."""
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await asyncio.gather(*(process.stop(grace_seconds) for process in self._processes))
+        self._processes.clear()
+
+    async def take(self) -> WarmProcess:
+        """The least loaded living process; waits while there is none."""
+        while not self.living:
+            await self.changed()
+        return min(self.living, key=lambda process: process.load)
+
+    @property
+    def living(self) -> list[WarmProcess]:
+        """The processes that still listen."""
+        return [process for process in self._processes if process.alive]
+
+    async def changed(self) -> None:
+        """Returns when a process has joined."""
+        async with self._joined:
+            await self._joined.wait()
+
+    def holder(self, flow_run_id: str) -> WarmProcess | None:
+        """The process that runs it."""
+        return next((process for process in self._processes if process.holds(flow_run_id)), None)
+
+    async def _add(self) -> WarmProcess:
+        process = await WarmProcess.start(self._context, self._target)
+        async with self._joined:
+            self._processes.append(process)
+            self._joined.notify_all()
+        return process
+
+    async def _keep(self, process: WarmProcess) -> None:
+        delay = 0.1
+        while True:
+            await process.ended()
+            log.warning("warm_process_died", pid=process.pid)
+            self._processes.remove(process)
+            with contextlib.suppress(Exception):
+                await process.stop(0)
+            process, delay = await self._replacement(delay)
+
+    async def _replacement(self, delay: float) -> tuple[WarmProcess, float]:
+        while True:
+            try:
+                return await self._add(), 0.1
+            except (OSError, TimeoutError):
+                log.exception("warm_process_did_not_start", retry_in_seconds=delay)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 30.0)

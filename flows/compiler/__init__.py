@@ -1,0 +1,1 @@
+"""Definition to plan: checks, graph, expressions."""

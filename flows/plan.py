@@ -1,0 +1,75 @@
+"""What a run runs: immutable, serialisable, stored with the execution. Later edits change nothing of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from agents.spec import AgentSpec
+from flows.spec import RetryPolicy, StepType, WorkflowLimits
+from flows.states import OnError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class PlanStep(_Frozen):
+    """One step, ready to run.
+
+    `depends_on` holds its direct dependencies as written, each once; templates name only steps among the ancestors.
+    """
+
+    step_key: str
+    name: str
+    type: StepType
+    agent: str | None = None
+    """Key into `Plan.agents`."""
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    config: dict[str, Any] = Field(default_factory=dict)
+    depends_on: tuple[str, ...] = ()
+    on_error: OnError = OnError.FAIL
+    retry: RetryPolicy | None = None
+    """Set exactly when `on_error` is RETRY."""
+    continue_on_failure: bool = False
+    """Whether the run goes on when the last attempt failed (CONTINUE, or RETRY with `afterRetries: CONTINUE`)."""
+    default: Any = None
+    timeout_seconds: float | None = None
+    """The tightest of step's and agent's limit; None means only the run's."""
+
+
+class PlanWorkflow(_Frozen):
+    """Names of what is run, for Prefect and for `{{ workflow.* }}`."""
+
+    id: str
+    name: str
+    slug: str
+    version: int
+    tenant_id: str
+    tenant_slug: str
+    tags: tuple[str, ...] = ()
+    project_id: str | None = None
+    """Whose secrets the inputs of steps may name, beside those of the whole tenant."""
+
+    @property
+    def flow_name(self) -> str:
+        """The Prefect name of flow and deployment: `<tenant-slug>--<workflow-slug>`."""
+        return f"{self.tenant_slug}--{self.slug}"
+
+
+class Plan(_Frozen):
+    """Steps in topological order with the agents that they run."""
+
+    format: int = 1
+    workflow: PlanWorkflow
+    input_schema: dict[str, Any] | None = None
+    limits: WorkflowLimits = WorkflowLimits()
+    agents: Mapping[str, AgentSpec] = Field(default_factory=dict)
+    steps: tuple[PlanStep, ...] = ()
+    output: Any = None
+
+    def final_steps(self) -> tuple[str, ...]:
+        """Keys of the steps that nothing depends on: their outputs are the run's when `output` is not written."""
+        needed = {key for step in self.steps for key in step.depends_on}
+        return tuple(step.step_key for step in self.steps if step.step_key not in needed)

@@ -1,0 +1,1 @@
+"""Drives the steps of one run; the outside world stands behind `ports`."""

@@ -1,0 +1,143 @@
+"""What the runtime needs of the outside world. Wired in `deployments.wiring`, faked in tests."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+from uuid6 import uuid7
+
+from agents.context import DatasetStore, EgressPolicy
+from agents.executor import Executor
+from agents.result import ArtifactFile, Usage
+from agents.spec import AgentType
+from flows.plan import Plan
+from flows.states import ExecutionStatus, StepStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One execution as the runtime sees it."""
+
+    execution_id: UUID
+    plan: Plan
+    inputs: dict[str, Any]
+    environment: str
+    trigger_type: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepAttempt:
+    """Names one attempt in the record; `path` equals `step_key` outside loops and branches.
+
+    `agent` is the id of the agent that it runs, None for what runs none.
+    """
+
+    step_key: str
+    path: str
+    attempt: int
+    agent: str | None = None
+    step_run_id: UUID = field(default_factory=lambda: UUID(int=uuid7().int))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOutcome:
+    """How an attempt ended. `output` is inline JSON or None where `output_ref` names the stored result."""
+
+    status: StepStatus
+    output: Any = None
+    output_ref: str | None = None
+    preview: Any = None
+    error: dict[str, Any] | None = None
+    usage: Usage = field(default_factory=Usage)
+    artifacts: tuple[ArtifactFile, ...] = ()
+    last: bool = True
+    """False when another attempt follows, so that the step does not count as failed yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutcome:
+    """How a run ended; `error` is `{code, message, stepKey}`."""
+
+    status: ExecutionStatus
+    outputs: Any = None
+    error: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """One line of the execution's log."""
+
+    level: str
+    message: str
+    step_key: str | None = None
+    step_run_id: UUID | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Journal(Protocol):
+    """The only writer of run records. Each call is one committed transaction; a refused move raises `IllegalMove`."""
+
+    async def run_started(self, execution_id: UUID, *, prefect_flow_run_id: UUID, run_count: int) -> None: ...
+
+    async def run_finished(self, execution_id: UUID, outcome: RunOutcome) -> None: ...
+
+    async def step_started(self, execution_id: UUID, attempt: StepAttempt, *, inputs: Any) -> None: ...
+
+    async def step_finished(self, execution_id: UUID, attempt: StepAttempt, outcome: StepOutcome) -> None: ...
+
+    async def steps_skipped(self, execution_id: UUID, attempts: list[StepAttempt], *, reason: str) -> None: ...
+
+    async def logged(self, execution_id: UUID, lines: list[LogLine]) -> None: ...
+
+
+class ResultStore(DatasetStore, Protocol):
+    """Where results lie that are too large for the record."""
+
+    async def keep_json(self, payload: bytes) -> str:
+        """Stores JSON under its content's hash and returns its uri."""
+        ...
+
+    async def read_json(self, uri: str) -> bytes:
+        """The bytes behind a uri that `keep_json` returned."""
+        ...
+
+
+class Secrets(Protocol):
+    """Gives out the values of secrets, for one step at a time."""
+
+    async def resolve(self, names: Collection[str], project_id: str | None) -> dict[str, str]:
+        """The values of those of `names` that there are, the project's before the tenant's.
+
+        Raises `AgentError` when one cannot be decrypted.
+        """
+        ...
+
+
+class NoSecrets:
+    """Where there is nothing to give out."""
+
+    async def resolve(self, names: Collection[str], project_id: str | None) -> dict[str, str]:
+        """Nothing, whatever is asked for."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Everything that a run is handed, made once per process."""
+
+    journal: Journal
+    results: ResultStore
+    executors: Mapping[AgentType, Executor]
+    data_roots: tuple[Path, ...] = ()
+    egress: EgressPolicy = field(default_factory=EgressPolicy)
+    secrets: Secrets = field(default_factory=NoSecrets)
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    claim: Callable[[UUID], AbstractAsyncContextManager[None]] = lambda _: nullcontext()
+    """Says that this process drives the execution, for as long as the block lasts and the process lives."""
+    cpu_slots: asyncio.Semaphore | None = None
+    """Bounds the CPU-heavy steps of this process; None bounds nothing."""

@@ -1,0 +1,23 @@
+"""What a step's retry policy says: how long to wait, and whether another attempt follows."""
+
+from flows.spec import RetryPolicy
+
+
+def retry_delays(policy: RetryPolicy | None) -> list[float] | None:
+    """Seconds before each further attempt: `delay * backoff**n`, at most `maxDelaySeconds`."""
+    if policy is None or policy.max_attempts == 1:
+        return None
+    return [
+        min(policy.delay_seconds * policy.backoff**number, policy.max_delay_seconds)
+        for number in range(policy.max_attempts - 1)
+    ]
+
+
+def is_worth_retrying(policy: RetryPolicy, code: str) -> bool:
+    """Whether `retryOn` names the code; an empty `retryOn` names all."""
+    return not policy.retry_on or code in policy.retry_on
+
+
+def is_last(policy: RetryPolicy | None, number: int, code: str) -> bool:
+    """Whether no attempt follows attempt `number` (from 1) that failed with `code`."""
+    return policy is None or number >= policy.max_attempts or not is_worth_retrying(policy, code)

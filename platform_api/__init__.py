@@ -1,0 +1,1 @@
+"""The REST contract, access control and everything that is stored."""

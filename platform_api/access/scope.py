@@ -1,0 +1,106 @@
+"""Scopes: one transaction, and what it may see.
+
+A `TenantScope` runs as a role that owns nothing, with row-level security bound to its tenant: a forgotten filter
+returns no row of another tenant. A `SystemScope` stays the owner; only what cannot know its tenant yet uses it.
+
+Only the openers of this module commit. What must leave the process (a Prefect call, a mail) is queued with
+`after_commit`: it runs after the commit, in order, and is dropped on rollback.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from platform_api.access.principal import Principal
+from platform_api.db.engine import Sessions
+
+AfterCommit = Callable[[], Awaitable[None]]
+
+_BIND_TENANT = text("select set_config('role', 'turbocat_tenant', true), set_config('app.tenant_id', :tenant_id, true)")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True)
+class SystemScope:
+    """A transaction of the platform itself, free of row-level security."""
+
+    session: AsyncSession
+    _queue: list[AfterCommit] = field(default_factory=list)
+
+    def after_commit(self, action: AfterCommit) -> None:
+        """Queues what must happen only when the transaction is durable; a failure is logged, never raised."""
+        self._queue.append(action)
+
+    async def run_after_commit(self) -> None:
+        """Runs what was queued. Called by the scope's opener alone."""
+        for action in self._queue:
+            try:
+                await action()
+            except Exception:
+                log.exception("after_commit_failed", action=getattr(action, "__qualname__", repr(action)))
+
+
+@dataclass(kw_only=True)
+class TenantScope(SystemScope):
+    """A transaction inside one tenant, on behalf of `principal` (None for the worker, which acts for the tenant)."""
+
+    tenant_id: UUID
+    principal: Principal | None
+
+    @property
+    def caller(self) -> Principal:
+        """The principal of a request's scope."""
+        if self.principal is None:
+            raise RuntimeError("this scope belongs to no caller")
+        return self.principal
+
+
+@dataclass(kw_only=True)
+class AccountScope(SystemScope):
+    """A transaction on what belongs to a person rather than to a tenant: their sessions, their memberships."""
+
+    principal: Principal
+
+    @property
+    def tenant_id(self) -> UUID:
+        """The tenant that the caller is in; nothing but the repositories' own filter holds the transaction to it."""
+        return self.principal.tenant_id
+
+
+@asynccontextmanager
+async def system_scope(sessions: Sessions) -> AsyncIterator[SystemScope]:
+    """One owner's transaction: committed when the block ends well, rolled back otherwise."""
+    async with sessions() as session:
+        scope = SystemScope(session=session)
+        async with session.begin():
+            yield scope
+    await scope.run_after_commit()
+
+
+@asynccontextmanager
+async def account_scope(sessions: Sessions, principal: Principal) -> AsyncIterator[AccountScope]:
+    """One owner's transaction on behalf of `principal`."""
+    async with sessions() as session:
+        scope = AccountScope(session=session, principal=principal)
+        async with session.begin():
+            yield scope
+    await scope.run_after_commit()
+
+
+@asynccontextmanager
+async def tenant_scope(
+    sessions: Sessions, tenant_id: UUID, principal: Principal | None = None
+) -> AsyncIterator[TenantScope]:
+    """One tenant's transaction: committed when the block ends well, rolled back otherwise."""
+    async with sessions() as session:
+        scope = TenantScope(session=session, tenant_id=tenant_id, principal=principal)
+        async with session.begin():
+            await session.execute(_BIND_TENANT, {"tenant_id": str(tenant_id)})
+            yield scope
+    await scope.run_after_commit()

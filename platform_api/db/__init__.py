@@ -1,0 +1,1 @@
+"""Engine, base repository and tables."""

@@ -1,0 +1,116 @@
+"""The record of runs. Only the journal writes these tables' statuses."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, text
+from sqlmodel import Field
+
+from flows.states import Environment, ExecutionStatus, StepStatus, TriggerType
+from platform_api.db.models.base import TenantRow
+from platform_api.db.models.columns import (
+    big_count,
+    choice,
+    count,
+    instant,
+    json_object,
+    json_value,
+    money,
+    reference,
+    set_by_database,
+    strings,
+)
+
+OPEN = text("status IN ('RUNNING', 'PAUSED')")
+"""Condition of the index that finds what an agent is doing now."""
+
+
+class Execution(TenantRow, table=True):
+    """One run of a workflow or an agent. `plan` is what it runs, fixed at its start.
+
+    `last_seq` is the highest number given to an event or log line: a writer takes its numbers with
+    `UPDATE … SET last_seq = last_seq + n RETURNING last_seq`. `submitted_at` is when Prefect had accepted the run.
+    `cost` is NULL when the price of a model is unknown.
+    """
+
+    __tablename__ = "executions"
+    __table_args__: ClassVar[Any] = (
+        Index(
+            "uq_executions_prefect_flow_run_id_prefect_run_count",
+            "prefect_flow_run_id",
+            "prefect_run_count",
+            unique=True,
+        ),
+        Index(None, "workflow_id", "created_at"),
+        Index(None, "tenant_id", "created_at"),
+        Index(None, "created_at"),
+        CheckConstraint("priority IN ('high', 'default', 'low')", name="priority"),
+    )
+
+    workflow_id: UUID | None = reference("workflows.id", "SET NULL", index=False)
+    workflow_version: int | None = None
+    agent_id: UUID | None = reference("agents.id", "SET NULL")
+    deployment_id: UUID | None = reference("deployments.id", "SET NULL")
+    user_id: UUID | None = reference("users.id", "SET NULL")
+    retry_of: UUID | None = reference("executions.id", "SET NULL")
+    parent_execution_id: UUID | None = reference("executions.id", "SET NULL")
+    trigger_type: TriggerType = choice(TriggerType, "trigger_type", TriggerType.MANUAL)
+    status: ExecutionStatus = choice(ExecutionStatus, "execution_status", ExecutionStatus.PENDING, index=True)
+    environment: Environment = choice(Environment, "environment", Environment.DEVELOPMENT)
+    priority: str = Field(default="default", sa_column_kwargs={"server_default": "default"})
+    tags: list[str] = strings()
+    plan: dict[str, Any] = json_object()
+    inputs: dict[str, Any] = json_object()
+    outputs: Any | None = json_value()
+    error: dict[str, Any] | None = json_value()
+    steps_total: int = count()
+    steps_completed: int = count()
+    steps_failed: int = count()
+    steps_skipped: int = count()
+    queued_at: datetime = set_by_database()
+    submitted_at: datetime | None = instant()
+    started_at: datetime | None = instant()
+    completed_at: datetime | None = instant(index=True)
+    cancel_requested_at: datetime | None = instant()
+    duration_ms: int | None = None
+    prompt_tokens: int = big_count()
+    completion_tokens: int = big_count()
+    cost: Decimal | None = money()
+    request_id: str | None = None
+    prefect_flow_run_id: UUID | None = None
+    prefect_run_count: int | None = None
+    last_seq: int = big_count()
+
+
+class StepRun(TenantRow, table=True):
+    """One attempt of a step. `path` is its place inside loops and branches (`each[3].fetch`), `agent_id` whom it ran.
+
+    `output` is inline up to 64 KiB; what is larger lies in the result store under `output_ref`.
+    """
+
+    __tablename__ = "step_runs"
+    __table_args__: ClassVar[Any] = (
+        Index("uq_step_runs_execution_id_path_attempt", "execution_id", "path", "attempt", unique=True),
+        Index(None, "agent_id", "started_at"),
+        Index("ix_step_runs_agent_id_open", "agent_id", postgresql_where=OPEN),
+    )
+
+    execution_id: UUID = reference("executions.id", "CASCADE", index=False)
+    agent_id: UUID | None = reference("agents.id", "SET NULL", index=False)
+    step_key: str
+    path: str
+    attempt: int = count(1)
+    status: StepStatus = choice(StepStatus, "step_status", StepStatus.PENDING)
+    input: Any | None = json_value()
+    output: Any | None = json_value()
+    output_ref: str | None = None
+    preview: Any | None = json_value()
+    error: dict[str, Any] | None = json_value()
+    started_at: datetime | None = instant()
+    completed_at: datetime | None = instant()
+    duration_ms: int | None = None
+    prompt_tokens: int = big_count()
+    completion_tokens: int = big_count()
+    cost: Decimal | None = money()

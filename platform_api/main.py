@@ -1,0 +1,172 @@
+"""The application: routes, what stands around them, and what lives as long as the process.
+
+Around the routes, from the outside in: client address · request id and access log · headers that rate limits add ·
+security headers · HTTPS only, where asked for · CORS · HEAD · compression · figures · the net for unhandled errors ·
+bounded and checked bodies.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import SecretStr
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+
+from flows.orchestrator import Orchestrator
+from platform_api.access.dependencies import Platform
+from platform_api.api import route_template, router
+from platform_api.contract.document import make_openapi, operation_id
+from platform_api.db.engine import create_engine, session_maker
+from platform_api.kit.asgi.answer_headers import AnswerHeaders
+from platform_api.kit.asgi.bodies import Bodies
+from platform_api.kit.asgi.client_address import ClientAddresses
+from platform_api.kit.asgi.head import Head
+from platform_api.kit.asgi.https_only import HttpsOnly
+from platform_api.kit.asgi.request_figures import CountsRequests, RequestFigures
+from platform_api.kit.asgi.requests import Requests
+from platform_api.kit.asgi.security_headers import SecurityHeaders
+from platform_api.kit.asgi.unhandled import UnhandledErrors
+from platform_api.kit.logging import configure_logging
+from platform_api.problems import Cors, install_problem_handlers
+from platform_api.resources.health.metrics import Metrics
+from platform_api.resources.health.service import platform_version
+from platform_api.resources.secrets.keys import check_keys
+from platform_api.settings import LogSettings, PrefectSettings, Settings, load_settings
+
+COMPRESS_FROM_BYTES = 1024
+_INPUTS = re.compile(r"/api/v1/(workflows/[^/]+/execute|executions/[^/]+/(retry|resume)|agents/[^/]+/test)")
+"""Whose bodies carry a run's inputs."""
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_REQUEST_HEADERS = [
+    *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID", "X-API-Key", "X-Request-ID"),
+]
+_RESPONSE_HEADERS = [
+    *("ETag", "Idempotency-Replayed", "Retry-After", "X-Request-ID"),
+    *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+]
+_DESCRIPTION = "Agents, workflows and their runs. Send `Authorization: Bearer <access token>` or `X-API-Key: <key>`."
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(settings: Settings | None = None, orchestrator: Orchestrator | None = None) -> FastAPI:
+    """The ASGI application. Without `settings` it is the process itself: reads the environment (`SettingsInvalid`) and
+    sets up its logs. An `orchestrator` that is given stays its giver's to close."""
+    if settings is None:
+        settings = load_settings()
+        configure_logging(log_settings(settings), application="api")
+    figures = RequestFigures()
+    return _assemble(middleware=_around(settings, figures), lifespan=_lifespan(settings, orchestrator, figures))
+
+
+def log_settings(settings: Settings) -> LogSettings:
+    """Where an API process logs: several of them cannot rotate one file, and share the console."""
+    return settings.logs if settings.api.processes == 1 else settings.logs.model_copy(update={"folder": None})
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document; needs neither database nor environment."""
+    return _assemble().openapi()
+
+
+def _assemble(*, middleware: list[Middleware] | None = None, lifespan: Lifespan | None = None) -> FastAPI:
+    app = FastAPI(
+        title="Turbocat",
+        version=platform_version(),
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=operation_id,
+        middleware=middleware,
+        lifespan=lifespan,
+    )
+    app.include_router(router)
+    install_problem_handlers(app)
+    document: dict[str, Any] = {}
+
+    def openapi() -> dict[str, Any]:
+        if not document:
+            document.update(make_openapi(app))
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's way to replace the document
+    return app
+
+
+def _around(settings: Settings, figures: RequestFigures) -> list[Middleware]:
+    return [
+        Middleware(ClientAddresses, trusted=settings.api.trusted_proxies),
+        Middleware(Requests),
+        Middleware(AnswerHeaders),
+        Middleware(SecurityHeaders),
+        *([Middleware(HttpsOnly)] if settings.api.force_https else []),
+        Middleware(
+            Cors,
+            allow_origins=settings.api.frontend_url,
+            allow_methods=_METHODS,
+            allow_headers=_REQUEST_HEADERS,
+            expose_headers=_RESPONSE_HEADERS,
+            max_age=600,
+        ),
+        Middleware(Head),
+        Middleware(GZipMiddleware, minimum_size=COMPRESS_FROM_BYTES),
+        Middleware(CountsRequests, figures=figures, template=route_template),
+        Middleware(UnhandledErrors),
+        Middleware(
+            Bodies,
+            limit_bytes=settings.api.body_limit_bytes,
+            large_paths=_INPUTS,
+            large_limit_bytes=settings.api.inputs_limit_bytes,
+            timeout_seconds=settings.api.body_timeout_seconds,
+        ),
+    ]
+
+
+def _lifespan(settings: Settings, given: Orchestrator | None, figures: RequestFigures) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine = create_engine(settings.database, application_name="turbocat-api")
+        orchestrator = given or _orchestrator(settings.prefect)
+        platform = Platform(
+            settings=settings,
+            sessions=session_maker(engine),
+            orchestrator=orchestrator,
+            started_at=time.monotonic(),
+        )
+        app.state.platform = platform
+        app.state.metrics = Metrics(figures, platform.sessions, token=_text(settings.api.metrics_token))
+        try:
+            await check_keys(platform.sessions, platform.cipher)
+            counting = asyncio.create_task(platform.key_usage.flush_forever())
+            yield
+            await platform.background.aclose()
+            counting.cancel()
+            await platform.key_usage.flush()
+        finally:
+            if given is None:
+                await orchestrator.aclose()
+            await app.state.platform.rate_limits.aclose()
+            await engine.dispose()
+
+    return lifespan
+
+
+def _orchestrator(settings: PrefectSettings) -> Orchestrator:
+    return Orchestrator(
+        api_url=settings.api_url,
+        auth=_text(settings.auth_string),
+        ui_url=settings.ui_url,
+        timeout_seconds=settings.timeout_seconds,
+    )
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

@@ -1,0 +1,1 @@
+"""One folder per resource: router, schemas, service, repository."""

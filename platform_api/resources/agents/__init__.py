@@ -1,0 +1,1 @@
+"""Agents: what a workflow's steps run, with their versions, visibility and lifecycle."""

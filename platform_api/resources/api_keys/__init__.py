@@ -1,0 +1,1 @@
+"""Keys for programs: of users, with scopes, and of projects."""

@@ -1,0 +1,60 @@
+"""Five failures within fifteen minutes lock an address for fifteen more, whether it has an account or not.
+
+The audit log is the counter: it is written for every login anyway, survives restarts, and is shared by all API
+processes. An account is named by a digest of its address, so that nothing is stored of addresses that were guessed.
+"""
+
+from datetime import timedelta
+from hashlib import sha256
+from uuid import UUID
+
+from platform_api.access.scope import SystemScope
+from platform_api.errors import AccountLocked
+from platform_api.kit import clock
+from platform_api.resources.audit_log.service import AuditLog
+from platform_api.resources.auth.repository import AccountLocks
+from platform_api.resources.users.service import normalise_email
+
+MAX_FAILURES = 5
+WINDOW = timedelta(minutes=15)
+LOCK = timedelta(minutes=15)
+ACCOUNT = "account"
+LOGIN = "auth.login"
+FAILURE = "auth.login_failed"
+
+
+class Lockout:
+    """Counts the failures of one address."""
+
+    def __init__(self, scope: SystemScope, email: str) -> None:
+        self._scope = scope
+        self.account_id = account_id(email)
+
+    async def hold(self) -> None:
+        """From here on attempts for the address wait for each other, so that none slips past the count."""
+        await AccountLocks(self._scope.session).hold(self.account_id)
+
+    async def check(self) -> None:
+        """Raises `AccountLocked` with the seconds that are left in `Retry-After`."""
+        now = clock.now()
+        failures = []
+        for action, at in await AuditLog(self._scope).times_since(ACCOUNT, self.account_id, now - WINDOW - LOCK):
+            if action != FAILURE:
+                break
+            failures.append(at)
+        if not failures or sum(at > failures[0] - WINDOW for at in failures) < MAX_FAILURES:
+            return
+        left = (failures[0] + LOCK - now).total_seconds()
+        if left > 0:
+            raise AccountLocked(
+                "Too many failed logins; wait before you try again", headers={"Retry-After": str(int(left) + 1)}
+            )
+
+    async def record_failure(self, user_id: UUID | None) -> None:
+        """Counts one."""
+        await AuditLog(self._scope, user_id=user_id).record(FAILURE, ACCOUNT, self.account_id)
+
+
+def account_id(email: str) -> UUID:
+    """Stands for an address in the audit log."""
+    return UUID(bytes=sha256(normalise_email(email).encode()).digest()[:16])

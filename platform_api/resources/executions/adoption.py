@@ -1,0 +1,91 @@
+"""Rows for runs that were started elsewhere: a schedule, the Prefect UI, `prefect deployment run`.
+
+They enter at the worker, which knows the workflow from the deployment's entrypoint and nothing else; from here on they
+are executions like any other.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlmodel import col
+
+from flows.plan import Plan
+from flows.states import Environment, TriggerType
+from platform_api.access.scope import system_scope, tenant_scope
+from platform_api.db.engine import Sessions
+from platform_api.db.models import Execution, Workflow
+from platform_api.errors import NotFound
+from platform_api.kit import clock
+from platform_api.kit.ids import new_id
+from platform_api.resources.executions.journal import admit
+from platform_api.resources.executions.planning import Planner, checked_inputs
+
+_LOCK = text("select pg_advisory_xact_lock(hashtextextended(:key, 0))")
+"""Two workers that meet the same run adopt it one after the other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adoption:
+    """What Prefect knows of such a run. `run_count` counts from 1 and goes up when Prefect's UI runs it again."""
+
+    workflow_id: UUID
+    environment: Environment
+    prefect_flow_run_id: UUID
+    run_count: int
+    inputs: dict[str, Any]
+    trigger: TriggerType
+
+
+async def adopt(sessions: Sessions, adoption: Adoption) -> Execution:
+    """The run's execution, made now unless an earlier call made it.
+
+    Raises what a start over REST would raise: `NotFound`, `InvalidState`, `ValidationFailed`.
+    """
+    workflow = await find_workflow(sessions, adoption.workflow_id)
+    async with tenant_scope(sessions, workflow.tenant_id) as scope:
+        await scope.session.execute(_LOCK, {"key": str(adoption.prefect_flow_run_id)})
+        known = select(Execution).where(col(Execution.prefect_flow_run_id) == adoption.prefect_flow_run_id)
+        runs = {row.prefect_run_count: row for row in await scope.session.scalars(known)}
+        if adoption.run_count in runs:
+            return runs[adoption.run_count]
+        before = runs.get(adoption.run_count - 1)
+        plan = await Planner(scope).plan(workflow)
+        row = _row(workflow, plan, adoption)
+        row.retry_of = before.id if before else None
+        row.inputs = before.inputs if before else await checked_inputs(plan, adoption.inputs)
+        return await admit(scope, row)
+
+
+async def workflow_plan(sessions: Sessions, workflow_id: UUID) -> Plan:
+    """What a run of the workflow would run now."""
+    workflow = await find_workflow(sessions, workflow_id)
+    async with tenant_scope(sessions, workflow.tenant_id) as scope:
+        return await Planner(scope).plan(workflow)
+
+
+async def find_workflow(sessions: Sessions, workflow_id: UUID) -> Workflow:
+    """A living workflow by its id alone; raises `NotFound`."""
+    async with system_scope(sessions) as scope:
+        living = select(Workflow).where(col(Workflow.id) == workflow_id, col(Workflow.deleted_at).is_(None))
+        workflow = (await scope.session.execute(living)).scalar_one_or_none()
+    if workflow is None:
+        raise NotFound(f"There is no workflow {workflow_id}; its Prefect deployment is a left-over")
+    return workflow
+
+
+def _row(workflow: Workflow, plan: Plan, adoption: Adoption) -> Execution:
+    return Execution(
+        id=new_id(),
+        tenant_id=workflow.tenant_id,
+        workflow_id=workflow.id,
+        workflow_version=workflow.version,
+        user_id=workflow.user_id if adoption.trigger is TriggerType.SCHEDULED else None,
+        trigger_type=adoption.trigger,
+        environment=adoption.environment,
+        plan=plan.model_dump(mode="json", by_alias=True),
+        prefect_flow_run_id=adoption.prefect_flow_run_id,
+        prefect_run_count=adoption.run_count,
+        submitted_at=clock.now(),
+    )

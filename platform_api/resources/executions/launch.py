@@ -1,0 +1,64 @@
+"""Starts executions: from a workflow's newest version to a committed row that Prefect is then told of."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from flows.plan import Plan
+from flows.states import TriggerType
+from platform_api.access.principal import Via
+from platform_api.access.scope import TenantScope
+from platform_api.db.models import Execution, Workflow
+from platform_api.kit import clock
+from platform_api.kit.ids import new_id
+from platform_api.kit.request_context import current_request
+from platform_api.resources.audit_log.service import AuditLog
+from platform_api.resources.executions.delivery import Delivery
+from platform_api.resources.executions.journal import admit
+from platform_api.resources.executions.planning import Planner, checked_inputs
+from platform_api.resources.executions.schemas import ExecutionStart
+from platform_api.resources.workflows.reader import WorkflowReader
+
+
+class Launcher:
+    """Starts workflows inside one scope; `delivery` submits after the commit."""
+
+    def __init__(self, scope: TenantScope, delivery: Delivery) -> None:
+        self._scope = scope
+        self._delivery = delivery
+        self._workflows = WorkflowReader(scope)
+        self._planner = Planner(scope)
+        self._audit = AuditLog(scope)
+
+    async def start(self, workflow_id: UUID, body: ExecutionStart) -> Execution:
+        """Admits a run of the workflow as it is now.
+
+        Raises `InvalidState` when it is not ACTIVE or its agents do not allow a run any more, and `ValidationFailed`
+        for inputs that do not fit its `inputSchema`.
+        """
+        workflow = await self._workflows.get(workflow_id)
+        plan = await self._planner.plan(workflow)
+        inputs = await checked_inputs(plan, body.inputs)
+        execution = await admit(self._scope, self._row(workflow, plan, inputs, body))
+        if body.run_at is not None and body.run_at > clock.now():
+            execution.queued_at = body.run_at
+            await self._scope.session.flush()
+        self._scope.after_commit(partial(self._delivery.attempt, execution.id))
+        return execution
+
+    def _row(self, workflow: Workflow, plan: Plan, inputs: dict[str, Any], body: ExecutionStart) -> Execution:
+        caller = self._scope.caller
+        return Execution(
+            id=new_id(),
+            tenant_id=self._scope.tenant_id,
+            workflow_id=workflow.id,
+            workflow_version=workflow.version,
+            user_id=caller.user_id,
+            trigger_type=TriggerType.MANUAL if caller.via is Via.TOKEN else TriggerType.API,
+            environment=body.environment,
+            priority=body.priority,
+            tags=body.tags,
+            plan=plan.model_dump(mode="json", by_alias=True),
+            inputs=inputs,
+            request_id=current_request().request_id,
+        )

@@ -1,0 +1,138 @@
+"""`/executions`, and what starts and lists them below `/workflows/{id}` and `/agents/{id}`."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Query, Response, status
+
+from flows.states import is_final
+from platform_api.access.dependencies import OrchestratorDep, PlatformDep, SessionsDep, permits, requires
+from platform_api.access.permissions import Permission
+from platform_api.access.principal import Principal
+from platform_api.access.recorded_route import RecordedRoute
+from platform_api.access.scope import TenantScope
+from platform_api.db.models import Execution
+from platform_api.kit.envelope import errors, ok, page_of
+from platform_api.kit.pagination import PagingDep
+from platform_api.kit.schemas import Envelope, PageEnvelope
+from platform_api.kit.sorting import Sorting, sorting
+from platform_api.resources.executions.agent_tests import AgentTester
+from platform_api.resources.executions.delivery import Delivery
+from platform_api.resources.executions.filters import ExecutionFilters, HistoryFilters, LogFilters
+from platform_api.resources.executions.launch import Launcher
+from platform_api.resources.executions.schemas import (
+    AgentTest,
+    AgentTestView,
+    ExecutionRow,
+    ExecutionStart,
+    ExecutionStarted,
+    ExecutionView,
+    LogView,
+    StepRunView,
+)
+from platform_api.resources.executions.service import ExecutionService
+from platform_api.resources.executions.views import full_view, log_view, row_view, started, step_view
+
+router = APIRouter(tags=["Executions"], route_class=RecordedRoute)
+
+Reader = Annotated[TenantScope, requires(Permission.EXECUTIONS_READ)]
+Starter = Annotated[TenantScope, requires(Permission.WORKFLOWS_EXECUTE)]
+Tester = Annotated[Principal, permits(Permission.AGENTS_EXECUTE)]
+SORTABLE = {
+    "createdAt": Execution.created_at,
+    "startedAt": Execution.started_at,
+    "completedAt": Execution.completed_at,
+    "durationMs": Execution.duration_ms,
+    "status": Execution.status,
+}
+StartDep = Annotated[ExecutionStart, Body(default_factory=ExecutionStart)]
+OrderDep = Annotated[Sorting, sorting(SORTABLE)]
+
+
+@router.post(
+    "/workflows/{workflow_id}/execute",
+    status_code=status.HTTP_201_CREATED,
+    responses=errors(400, 401, 403, 404, 409),
+)
+async def execute_workflow(
+    workflow_id: UUID, body: StartDep, scope: Starter, sessions: SessionsDep, orchestrator: OrchestratorDep
+) -> Envelope[ExecutionStarted]:
+    """Starts an ACTIVE workflow as it is now. The run is accepted even while Prefect is away, and starts later then."""
+    delivery = Delivery(sessions=sessions, orchestrator=orchestrator, tenant_id=scope.tenant_id)
+    return ok(started(await Launcher(scope, delivery).start(workflow_id, body)))
+
+
+@router.post(
+    "/agents/{agent_id}/test",
+    responses={
+        **errors(400, 401, 403, 404, 409),
+        status.HTTP_202_ACCEPTED: {
+            "model": Envelope[AgentTestView],
+            "description": "The test goes on: `GET /executions/{executionId}` tells how it ends",
+        },
+    },
+)
+async def test_agent(
+    agent_id: UUID, body: AgentTest, caller: Tester, shared: PlatformDep, response: Response
+) -> Envelope[AgentTestView]:
+    """Runs the agent once, now, under its limits, and waits for the end, for a minute at most unless set otherwise.
+
+    An agent without a `timeoutSeconds` gets that minute. A DRAFT or INACTIVE agent is tested by those who may change
+    it, an ARCHIVED one by nobody (409).
+    """
+    seconds = shared.settings.runs.agent_test_seconds
+    tester = AgentTester(shared.sessions, shared.orchestrator, caller, seconds)
+    tested = await tester.run(agent_id, body.input)
+    if not is_final(tested.status):
+        response.status_code = status.HTTP_202_ACCEPTED
+    return ok(tested)
+
+
+@router.get("/workflows/{workflow_id}/executions", responses=errors(400, 401, 403, 404))
+async def list_workflow_executions(
+    workflow_id: UUID,
+    scope: Reader,
+    filters: Annotated[HistoryFilters, Query()],
+    paging: PagingDep,
+    order: OrderDep,
+    orchestrator: OrchestratorDep,
+) -> PageEnvelope[ExecutionRow]:
+    """One workflow's executions, newest first."""
+    rows, total = await ExecutionService(scope).history(workflow_id, filters, paging, order)
+    return page_of((row_view(*row, orchestrator.run_url) for row in rows), total, paging)
+
+
+@router.get("/executions", responses=errors(400, 401, 403))
+async def list_executions(
+    scope: Reader,
+    filters: Annotated[ExecutionFilters, Query()],
+    paging: PagingDep,
+    order: OrderDep,
+    orchestrator: OrchestratorDep,
+) -> PageEnvelope[ExecutionRow]:
+    """The executions of all workflows that the caller reads, newest first; without inputs and outputs."""
+    rows, total = await ExecutionService(scope).page(filters, paging, order)
+    return page_of((row_view(*row, orchestrator.run_url) for row in rows), total, paging)
+
+
+@router.get("/executions/{execution_id}", responses=errors(400, 401, 403, 404))
+async def get_execution(execution_id: UUID, scope: Reader, orchestrator: OrchestratorDep) -> Envelope[ExecutionView]:
+    """One execution with its inputs, outputs, error, step counts, usage and where it is in the Prefect UI."""
+    execution, workflow = await ExecutionService(scope).get(execution_id)
+    return ok(full_view(execution, workflow, orchestrator.run_url))
+
+
+@router.get("/executions/{execution_id}/steps", responses=errors(400, 401, 403, 404))
+async def list_execution_steps(execution_id: UUID, scope: Reader, paging: PagingDep) -> PageEnvelope[StepRunView]:
+    """The execution's attempts of steps in the order of their start; a step that has not started has none."""
+    steps, total = await ExecutionService(scope).steps(execution_id, paging)
+    return page_of(map(step_view, steps), total, paging)
+
+
+@router.get("/executions/{execution_id}/logs", responses=errors(400, 401, 403, 404))
+async def list_execution_logs(
+    execution_id: UUID, scope: Reader, filters: Annotated[LogFilters, Query()], paging: PagingDep
+) -> PageEnvelope[LogView]:
+    """The execution's log lines in their order."""
+    lines, total = await ExecutionService(scope).logs(execution_id, filters, paging)
+    return page_of(map(log_view, lines), total, paging)

@@ -1,0 +1,161 @@
+"""What clients send and get about executions."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from flows.states import Environment, ExecutionStatus, StepStatus, TriggerType
+from platform_api.db.enums import LogLevel
+from platform_api.kit.fields import JsonObject, Tags
+from platform_api.kit.schemas import Body, UtcTime, View
+
+Priority = Literal["high", "default", "low"]
+
+
+class ExecutionStart(Body):
+    """How a workflow is to be run."""
+
+    inputs: JsonObject = Field(default_factory=dict, description="checked against `inputSchema`; defaults are applied")
+    environment: Environment = Environment.DEVELOPMENT
+    priority: Priority = "default"
+    tags: Tags = Field(default_factory=list)
+    run_at: Annotated[AwareDatetime | None, Field(description="not before this time; at once when left out")] = None
+
+
+class ExecutionStarted(View):
+    """An execution that has been accepted."""
+
+    execution_id: UUID
+    status: ExecutionStatus
+    workflow_id: UUID
+    workflow_version: int
+    trigger_type: TriggerType
+    environment: Environment
+    priority: str
+    tags: list[str]
+    run_at: UtcTime | None
+    created_at: UtcTime
+
+
+class AgentTest(Body):
+    """What an agent is tried out with."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"input": {"city": "Lisbon", "days": 3}}]})
+
+    input: JsonObject = Field(default_factory=dict, description="checked against the agent's `inputSchema`")
+
+
+class WorkflowSummary(View):
+    """The workflow of an execution; its name as it is now."""
+
+    id: UUID
+    name: str
+    slug: str
+
+
+class UsageView(View):
+    """Tokens and USD. `totalCost` is null when a model's price is unknown; percents are null without a limit."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_cost: float | None
+    percent_of_token_limit: float | None
+    percent_of_cost_limit: float | None
+    exceeded: Literal["tokens", "cost"] | None
+
+
+class LogView(View):
+    """A log line; `seq` orders lines and events of one execution."""
+
+    id: UUID
+    seq: int
+    level: LogLevel
+    message: str
+    step_key: str | None
+    step_run_id: UUID | None
+    metadata: dict[str, Any]
+    timestamp: UtcTime
+
+
+class AgentTestView(View):
+    """How the test of an agent went; while `status` is PENDING or RUNNING the rest is not there yet.
+
+    `output` is `{outputRef, bytes}` where it is too large for an answer. Of the log these are the first 500 lines.
+    """
+
+    execution_id: UUID = Field(description="the test is an execution like any other: `GET /executions/{id}`")
+    status: ExecutionStatus
+    output: Any
+    error: dict[str, Any] | None
+    logs: list[LogView]
+    usage: UsageView
+    duration_ms: int | None
+
+
+class ExecutionRow(View):
+    """An execution in a list. `queueMs` is from when it could start to when it did."""
+
+    id: UUID
+    workflow_id: UUID | None
+    workflow: WorkflowSummary | None
+    workflow_version: int | None
+    agent_id: UUID | None
+    user_id: UUID | None
+    retry_of: UUID | None
+    parent_execution_id: UUID | None
+    status: ExecutionStatus
+    trigger_type: TriggerType
+    environment: Environment
+    priority: str
+    tags: list[str]
+    error: dict[str, Any] | None
+    steps_total: int
+    steps_completed: int
+    steps_failed: int
+    steps_skipped: int
+    queued_at: UtcTime
+    started_at: UtcTime | None
+    completed_at: UtcTime | None
+    queue_ms: int | None
+    duration_ms: int | None
+    usage: UsageView
+    request_id: str | None
+    prefect_flow_run_id: UUID | None
+    prefect_url: str | None
+    created_at: UtcTime
+    updated_at: UtcTime
+
+
+class ExecutionView(ExecutionRow):
+    """An execution with what went in and what came out."""
+
+    inputs: dict[str, Any]
+    outputs: Any
+
+
+class StepUsage(View):
+    """Tokens and USD of one attempt."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_cost: float | None
+
+
+class StepRunView(View):
+    """One attempt of a step. A large output is not inline: `outputRef` says where it is, `preview` what it is like."""
+
+    id: UUID
+    step_key: str
+    path: str
+    attempt: int
+    status: StepStatus
+    input: Any
+    output: Any
+    output_ref: str | None
+    preview: Any
+    error: dict[str, Any] | None
+    usage: StepUsage
+    started_at: UtcTime | None
+    completed_at: UtcTime | None
+    duration_ms: int | None

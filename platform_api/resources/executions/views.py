@@ -1,0 +1,146 @@
+"""Rows as they are shown."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+from platform_api.db.models import Execution, ExecutionLog, StepRun, Workflow
+from platform_api.kit import clock
+from platform_api.resources.executions.schemas import (
+    AgentTestView,
+    ExecutionRow,
+    ExecutionStarted,
+    ExecutionView,
+    LogView,
+    StepRunView,
+    StepUsage,
+    UsageView,
+    WorkflowSummary,
+)
+
+RunUrl = Callable[[UUID], str]
+"""Where a person sees a flow run in the Prefect UI."""
+
+_DERIVED = frozenset({"workflow", "queue_ms", "usage", "prefect_url"})
+
+
+def started(execution: Execution) -> ExecutionStarted:
+    """The answer to a start."""
+    assert execution.workflow_id is not None
+    assert execution.workflow_version is not None
+    return ExecutionStarted(
+        execution_id=execution.id,
+        status=execution.status,
+        workflow_id=execution.workflow_id,
+        workflow_version=execution.workflow_version,
+        trigger_type=execution.trigger_type,
+        environment=execution.environment,
+        priority=execution.priority,
+        tags=execution.tags,
+        run_at=due_at(execution),
+        created_at=execution.created_at,
+    )
+
+
+def row_view(execution: Execution, workflow: Workflow | None, run_url: RunUrl) -> ExecutionRow:
+    """An execution in a list; limits are part of the plan, which lists do not read."""
+    return ExecutionRow(**_columns(ExecutionRow, execution), **_derived(execution, workflow, run_url, limits={}))
+
+
+def full_view(execution: Execution, workflow: Workflow | None, run_url: RunUrl) -> ExecutionView:
+    """An execution with inputs, outputs and how much of its limits it used."""
+    limits = execution.plan.get("limits") or {}
+    return ExecutionView(**_columns(ExecutionView, execution), **_derived(execution, workflow, run_url, limits=limits))
+
+
+def step_view(step: StepRun) -> StepRunView:
+    """One attempt of a step."""
+    usage = StepUsage(
+        prompt_tokens=step.prompt_tokens, completion_tokens=step.completion_tokens, total_cost=_usd(step.cost)
+    )
+    columns = {name: getattr(step, name) for name in StepRunView.model_fields if name != "usage"}
+    return StepRunView(**columns, usage=usage)
+
+
+def log_view(line: ExecutionLog) -> LogView:
+    """One log line."""
+    return LogView(
+        id=line.id,
+        seq=line.seq,
+        level=line.level,
+        message=line.message,
+        step_key=line.step_key,
+        step_run_id=line.step_run_id,
+        metadata=line.metadata_,
+        timestamp=line.created_at,
+    )
+
+
+def tested_view(execution: Execution, lines: Iterable[ExecutionLog]) -> AgentTestView:
+    """How the test of an agent went."""
+    return AgentTestView(
+        execution_id=execution.id,
+        status=execution.status,
+        output=execution.outputs,
+        error=execution.error,
+        logs=[log_view(line) for line in lines],
+        usage=_usage(execution, execution.plan.get("limits") or {}),
+        duration_ms=execution.duration_ms,
+    )
+
+
+def due_at(execution: Execution) -> datetime | None:
+    """When the run may start, if that is still to come."""
+    return execution.queued_at if execution.queued_at > clock.now() else None
+
+
+def _columns(model: type[ExecutionRow], execution: Execution) -> dict[str, Any]:
+    return {name: getattr(execution, name) for name in model.model_fields if name not in _DERIVED}
+
+
+def _derived(
+    execution: Execution, workflow: Workflow | None, run_url: RunUrl, *, limits: dict[str, Any]
+) -> dict[str, Any]:
+    run_id = execution.prefect_flow_run_id
+    return {
+        "workflow": WorkflowSummary.model_validate(workflow) if workflow else None,
+        "queue_ms": _queue_ms(execution),
+        "usage": _usage(execution, limits),
+        "prefect_url": run_url(run_id) if run_id else None,
+    }
+
+
+def _queue_ms(execution: Execution) -> int | None:
+    if execution.started_at is None:
+        return None
+    return max(0, round((execution.started_at - execution.queued_at).total_seconds() * 1000))
+
+
+def _usage(execution: Execution, limits: dict[str, Any]) -> UsageView:
+    tokens = execution.prompt_tokens + execution.completion_tokens
+    of_tokens = _percent(tokens, limits.get("maxTokens"))
+    of_cost = _percent(_usd(execution.cost), limits.get("maxCost"))
+    return UsageView(
+        prompt_tokens=execution.prompt_tokens,
+        completion_tokens=execution.completion_tokens,
+        total_cost=_usd(execution.cost),
+        percent_of_token_limit=of_tokens,
+        percent_of_cost_limit=of_cost,
+        exceeded=_exceeded(of_tokens, of_cost),
+    )
+
+
+def _percent(used: float | None, limit: float | None) -> float | None:
+    return round(100 * used / limit, 2) if used is not None and limit else None
+
+
+def _exceeded(of_tokens: float | None, of_cost: float | None) -> Literal["tokens", "cost"] | None:
+    if of_tokens is not None and of_tokens > 100:
+        return "tokens"
+    return "cost" if of_cost is not None and of_cost > 100 else None
+
+
+def _usd(cost: Decimal | None) -> float | None:
+    return None if cost is None else float(cost)

@@ -1,0 +1,1 @@
+"""Templates: agents and workflows to be made from, public ones for everybody."""

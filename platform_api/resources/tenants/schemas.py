@@ -1,0 +1,41 @@
+"""Tenants in the contract."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field
+
+from platform_api.access.principal import TenantRole
+from platform_api.kit.fields import Version
+from platform_api.kit.schemas import Body, UtcTime, View
+
+TenantName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"\S")]
+
+
+class TenantView(View):
+    """One tenant."""
+
+    id: UUID
+    slug: str
+    name: str
+    settings: dict[str, Any]
+    version: int
+    created_at: UtcTime
+    updated_at: UtcTime
+
+
+class TenantMembership(View):
+    """A tenant that the caller may switch to, and their role in it."""
+
+    id: UUID
+    slug: str
+    name: str
+    role: TenantRole
+
+
+class TenantPatch(Body):
+    """What may change; a `version` makes the change conditional on it."""
+
+    name: TenantName | None = None
+    settings: dict[str, Any] | None = None
+    version: Version | None = None

@@ -1,0 +1,1 @@
+"""People: one's own profile and password."""

@@ -1,0 +1,1 @@
+"""Workflows: definitions with their steps, versions and Prefect deployments."""

@@ -1,0 +1,95 @@
+from typing import Any
+
+import pytest
+
+from agents.code.config import code_problems
+
+MAIN = "def main(input):\n    return input\n"
+
+
+def found(code: str, **fields: Any) -> list[tuple[str, str]]:
+    problems = code_problems({"language": "python", "code": code, **fields})
+    return [(problem.path, problem.message) for problem in problems]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        MAIN,
+        "def main(input, more=1, *rest, key=2, **others): ...",
+        "def main(*args): ...",
+        "def main(input, /): ...",
+        "def main(): ...\ndef main(input): ...",
+        'def main(input):\n    return f"{{{input}}}", "\\d"\n',
+        "{{ inputs.code }}",
+    ],
+)
+def test_sound_code_has_no_problems(code: str) -> None:
+    assert found(code) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "part"),
+    [
+        ("def main(input):\n    return (\n", "line 2: '(' was never closed"),
+        ("def main(input):\n  x\n y", "line 3"),
+        ("x = 1", "no function `main`"),
+        ("class A:\n    def main(input): ...", "no function `main`"),
+        ("main = lambda input: 1", "no function `main`"),
+        ("\n\ndef main(): ...", "line 3: `main` must take exactly one argument"),
+        ("def main(a, b): ...", "exactly one argument"),
+        ("def main(a, *, b): ...", "exactly one argument"),
+        ("def main(*, input): ...", "exactly one argument"),
+        ("async def main(input): ...", "line 1: `main` must be a plain function"),
+        ("a\0b", "null bytes"),
+        ("'\ud800'", "valid"),
+        ("x = " + "(" * 100_000, "too many nested parentheses"),
+        ("x = " + "-" * 200_000 + "1", "nests too deep"),
+        ("x = a" + ".b" * 100_000, "nests too deep"),
+        ("x = " + "1+" * 100_000 + "1", "nests too deep"),
+        ("if 1: pass\n" + "elif 1: pass\n" * 15_000, "nests too deep"),
+        ("#" * (256 * 1024 + 1), "larger than 256 KiB"),
+        ("#" + "ä" * (128 * 1024), "larger than 256 KiB"),
+        ("# -*- coding: nonsense -*-\nx = 1", "no function `main`"),
+    ],
+)
+def test_faulty_code_is_named_with_its_line(code: str, part: str) -> None:
+    [(path, message)] = found(code)
+    assert path == "code"
+    assert part in message
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "code"),
+    [
+        ({"code": MAIN}, "language", "MISSING_FIELD"),
+        ({"language": "python"}, "code", "MISSING_FIELD"),
+        ({"language": "node", "code": "x"}, "language", "BAD_CONFIG"),
+        ({"language": "cobol", "code": MAIN}, "language", "BAD_CONFIG"),
+        ({"language": [], "code": MAIN}, "language", "BAD_CONFIG"),
+        ({"language": "python", "code": 5}, "code", "BAD_CONFIG"),
+        ({"language": "python", "code": ""}, "code", "BAD_CONFIG"),
+        ({"language": "python", "code": MAIN, "memory": 5}, "memory", "UNKNOWN_FIELD"),
+        ({"language": "python", "code": MAIN, "memoryMb": 1}, "memoryMb", "BAD_CONFIG"),
+        ({"language": "python", "code": MAIN, "memoryMb": 10**9}, "memoryMb", "BAD_CONFIG"),
+        ({"language": "python", "code": MAIN, "cpuSeconds": 0}, "cpuSeconds", "BAD_CONFIG"),
+        ({"language": "python", "code": MAIN, "timeoutSeconds": float("inf")}, "timeoutSeconds", "BAD_CONFIG"),
+        ({"language": "python", "code": MAIN, "maxOutputBytes": -1}, "maxOutputBytes", "BAD_CONFIG"),
+    ],
+)
+def test_each_fault_is_found_at_its_place(config: dict[str, Any], path: str, code: str) -> None:
+    assert [(problem.path, problem.code) for problem in code_problems(config)] == [(path, code)]
+
+
+def test_all_problems_come_at_once() -> None:
+    problems = code_problems({"memoryMb": 1, "nope": 1})
+    assert {problem.path for problem in problems} == {"language", "code", "memoryMb", "nope"}
+
+
+def test_node_is_said_to_come_later() -> None:
+    [problem] = code_problems({"language": "node", "code": "module.exports = 1"})
+    assert "cannot be run yet; use 'python'" in problem.message
+
+
+def test_templates_in_limits_are_left_to_the_run() -> None:
+    assert found(MAIN, memoryMb="{{ inputs.memory }}") == []

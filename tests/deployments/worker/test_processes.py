@@ -1,0 +1,82 @@
+"""The pool of warm processes: fed, watched, replaced, stopped."""
+
+import asyncio
+import multiprocessing
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from deployments.worker.processes import LOST, WarmPool, WarmProcess
+from tests.fakes import warm_child
+
+NOTHING = "json"
+"""A module that is quick to preload."""
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[WarmPool]:
+    warm = WarmPool(2, target=warm_child.main, preload=NOTHING)
+    await warm.start()
+    yield warm
+    await warm.stop(5)
+
+
+def a_run(run_id: str, name: str = "quick") -> dict[str, str]:
+    return {"id": run_id, "name": name}
+
+
+async def test_a_run_is_answered_by_a_process_that_stays(pool: WarmPool) -> None:
+    process = await pool.take()
+    assert [await process.run(a_run(str(number)), "w") for number in range(3)] == [0, 0, 0]
+    assert process.load == 0
+    assert psutil.pid_exists(process.pid)
+
+
+async def test_the_least_loaded_process_is_taken(pool: WarmPool) -> None:
+    first = await pool.take()
+    held = asyncio.create_task(first.run(a_run("one", "hold"), "w"))
+    while pool.holder("one") is None:  # noqa: ASYNC110  # one turn of the loop, until the task has begun
+        await asyncio.sleep(0)
+    second = await pool.take()
+    assert second.pid != first.pid
+    assert pool.holder("one") is first
+    await first.cancel("one", "enough")
+    assert await held == 1
+    assert pool.holder("one") is None
+
+
+async def test_runs_of_a_process_that_dies_are_lost_and_it_is_replaced(pool: WarmPool) -> None:
+    process = await pool.take()
+    assert await process.run(a_run("one", "die"), "w") == LOST
+    async with asyncio.timeout(20):
+        pids = {(await pool.take()).pid for _ in range(3)}
+        while len(pool.living) < 2:
+            await pool.changed()
+    assert process.pid not in pids
+    assert await (await pool.take()).run(a_run("two"), "w") == 0
+
+
+async def test_a_killed_process_is_noticed_while_it_holds_a_run(pool: WarmPool) -> None:
+    process = await pool.take()
+    held = asyncio.create_task(process.run(a_run("one", "hold"), "w"))
+    while pool.holder("one") is None:  # noqa: ASYNC110  # one turn of the loop, until the task has begun
+        await asyncio.sleep(0)
+    psutil.Process(process.pid).kill()
+    async with asyncio.timeout(20):
+        assert await held == LOST
+
+
+async def test_stopping_leaves_no_process() -> None:
+    warm = WarmPool(2, target=warm_child.main, preload=NOTHING)
+    await warm.start()
+    pids = [process.pid for process in warm.living]
+    await warm.stop(5)
+    assert len(pids) == 2
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+async def test_a_process_that_never_gets_ready_says_so() -> None:
+    context = multiprocessing.get_context("forkserver")
+    with pytest.raises(ConnectionError, match="its log says why"):
+        await WarmProcess.start(context, warm_child.stillborn)

@@ -1,0 +1,79 @@
+"""A Prefect server in memory, behind the real gateway's methods."""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from flows.errors import PrefectRefused, PrefectUnavailable
+from flows.orchestrator import DeploymentSpec, Orchestrator, RunState, Submission
+from platform_api.kit.ids import new_id
+
+
+class FakeOrchestrator(Orchestrator):
+    """Remembers deployments and submissions; `available = False` makes every call fail as an absent server does."""
+
+    def __init__(self) -> None:
+        super().__init__(api_url="http://prefect.invalid/api")
+        self.available = True
+        self.workers = 1
+        self.closed = False
+        self.deployments: dict[UUID, DeploymentSpec] = {}
+        self.submissions: list[Submission] = []
+        self.refused: set[UUID] = set()
+        """Executions that `submit` refuses."""
+        self.run_states: dict[UUID, RunState] = {}
+        self.put_back_runs: list[UUID] = []
+        self.crashed: list[UUID] = []
+
+    async def aclose(self) -> None:
+        self.closed = True
+        await super().aclose()
+
+    async def health(self) -> float:
+        self._answer()
+        return 1.5
+
+    async def workers_online(self) -> int:
+        self._answer()
+        return self.workers
+
+    async def ensure_deployment(self, spec: DeploymentSpec) -> UUID:
+        self._answer()
+        for deployment_id, known in self.deployments.items():
+            if (known.workflow_id, known.environment) == (spec.workflow_id, spec.environment):
+                self.deployments[deployment_id] = spec
+                return deployment_id
+        deployment_id = new_id()
+        self.deployments[deployment_id] = spec
+        return deployment_id
+
+    async def remove_deployment(self, deployment_id: UUID) -> None:
+        self._answer()
+        self.deployments.pop(deployment_id, None)
+
+    async def submit(self, submission: Submission) -> UUID:
+        self._answer()
+        if submission.execution_id in self.refused:
+            raise PrefectRefused("the Prefect API does not like it")
+        self.submissions.append(submission)
+        return new_id()
+
+    async def flow_run(self, flow_run_id: UUID) -> dict[str, Any] | None:
+        self._answer()
+        return None
+
+    async def states(self, flow_run_ids: Collection[UUID]) -> dict[UUID, RunState]:
+        self._answer()
+        return {each: self.run_states[each] for each in flow_run_ids if each in self.run_states}
+
+    async def put_back(self, flow_run_id: UUID) -> None:
+        self._answer()
+        self.put_back_runs.append(flow_run_id)
+
+    async def mark_crashed(self, flow_run_id: UUID, message: str) -> None:
+        self._answer()
+        self.crashed.append(flow_run_id)
+
+    def _answer(self) -> None:
+        if not self.available:
+            raise PrefectUnavailable("the Prefect API gives no answer")

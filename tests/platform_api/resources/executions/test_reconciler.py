@@ -1,0 +1,210 @@
+"""What a crash left behind: never submitted, without a driver, held by Prefect for ever (cases 32 to 36)."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from psycopg import AsyncConnection
+
+from flows.orchestrator import RunState
+from platform_api.access.scope import system_scope
+from platform_api.db.engine import Sessions
+from platform_api.db.models import Execution
+from platform_api.kit import clock
+from platform_api.kit.ids import new_id
+from platform_api.resources.executions import claims as claims_module
+from platform_api.resources.executions.claims import Claims
+from platform_api.resources.executions.journal import Journal
+from platform_api.resources.executions.reconciler import LOST_AFTER, PATIENCE, STUCK_AFTER, UNWANTED_AFTER, Reconciler
+from tests.factories.api import Api, owner
+from tests.fakes.orchestrator import FakeOrchestrator
+
+
+@pytest.fixture
+async def api(client: httpx.AsyncClient) -> Api:
+    return await owner(client)
+
+
+async def left_behind(api: Api, orchestrator: FakeOrchestrator) -> UUID:
+    """An execution that was accepted while Prefect was away."""
+    workflow = await api.active_workflow()
+    orchestrator.available = False
+    started = await api.made(f"/workflows/{workflow['id']}/execute", {})
+    orchestrator.available = True
+    orchestrator.submissions.clear()
+    return UUID(started["executionId"])
+
+
+async def row(sessions: Sessions, execution_id: UUID) -> Execution:
+    async with system_scope(sessions) as scope:
+        return await scope.session.get_one(Execution, execution_id)
+
+
+def ours(orchestrator: FakeOrchestrator, execution_id: UUID) -> list[Any]:
+    """The database is shared with other tests, whose rows a sweep submits too."""
+    return [each for each in orchestrator.submissions if each.execution_id == execution_id]
+
+
+async def test_what_was_accepted_without_prefect_is_submitted_later(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+) -> None:
+    execution_id = await left_behind(api, orchestrator)
+    assert (await row(sessions, execution_id)).submitted_at is None
+    with clock.freeze(clock.now() + PATIENCE + timedelta(seconds=1)):
+        await Reconciler(sessions, orchestrator).sweep()
+        await Reconciler(sessions, orchestrator).sweep()
+    assert len(ours(orchestrator, execution_id)) == 1
+    assert (await row(sessions, execution_id)).prefect_flow_run_id is not None
+
+
+async def test_a_submission_under_way_is_left_alone(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+) -> None:
+    execution_id = await left_behind(api, orchestrator)
+    await Reconciler(sessions, orchestrator).sweep()
+    assert ours(orchestrator, execution_id) == []
+
+
+async def test_prefect_that_is_still_away_loses_nothing(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+) -> None:
+    execution_id = await left_behind(api, orchestrator)
+    orchestrator.available = False
+    with clock.freeze(clock.now() + PATIENCE + timedelta(seconds=1)):
+        assert await Reconciler(sessions, orchestrator).sweep() == 0
+        assert (await row(sessions, execution_id)).status == "PENDING"
+        orchestrator.available = True
+        assert await Reconciler(sessions, orchestrator).sweep() >= 1
+    assert len(ours(orchestrator, execution_id)) == 1
+
+
+async def test_what_prefect_refuses_for_good_fails_and_blocks_nobody(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+) -> None:
+    refused, behind = await left_behind(api, orchestrator), await left_behind(api, orchestrator)
+    orchestrator.refused.add(refused)
+    with clock.freeze(clock.now() + UNWANTED_AFTER + timedelta(seconds=1)):
+        await Reconciler(sessions, orchestrator).sweep()
+    found = await row(sessions, refused)
+    assert (found.status, found.error and found.error["code"]) == ("FAILED", "NOT_SUBMITTED")
+    assert len(ours(orchestrator, behind)) == 1
+
+
+async def running(api: Api, orchestrator: FakeOrchestrator, sessions: Sessions) -> tuple[UUID, UUID]:
+    """An execution that some process has begun, and its flow run."""
+    workflow = await api.active_workflow()
+    started = await api.made(f"/workflows/{workflow['id']}/execute", {})
+    execution_id, flow_run_id = UUID(started["executionId"]), new_id()
+    tenant_id = (await row(sessions, execution_id)).tenant_id
+    await Journal(sessions, tenant_id).run_started(execution_id, prefect_flow_run_id=flow_run_id, run_count=1)
+    return execution_id, flow_run_id
+
+
+async def swept_twice(reconciler: Reconciler) -> None:
+    await reconciler.sweep()
+    with clock.freeze(clock.now() + LOST_AFTER + timedelta(seconds=1)):
+        await reconciler.sweep()
+
+
+async def test_a_run_without_a_driver_ends_as_lost(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+) -> None:
+    execution_id, flow_run_id = await running(api, orchestrator, sessions)
+    await swept_twice(Reconciler(sessions, orchestrator))
+    found = await row(sessions, execution_id)
+    assert (found.status, found.error and found.error["code"]) == ("FAILED", "WORKER_LOST")
+    assert found.steps_skipped == found.steps_total
+    assert flow_run_id in orchestrator.crashed
+
+
+async def test_a_run_with_a_driver_is_left_alone_until_the_driver_is_gone(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions, database_url: str
+) -> None:
+    execution_id, _ = await running(api, orchestrator, sessions)
+    claims, reconciler = Claims(database_url), Reconciler(sessions, orchestrator)
+    async with claims.holding(execution_id):
+        await swept_twice(reconciler)
+        assert (await row(sessions, execution_id)).status == "RUNNING"
+    await swept_twice(reconciler)
+    assert (await row(sessions, execution_id)).status == "FAILED"
+    await claims.aclose()
+
+
+async def test_a_claim_comes_back_when_its_connection_was_cut(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims_module, "LOOK_SECONDS", 0.02)
+    execution_id, _ = await running(api, orchestrator, sessions)
+    claims, reconciler = Claims(database_url), Reconciler(sessions, orchestrator)
+    async with claims.holding(execution_id), await AsyncConnection.connect(database_url, autocommit=True) as other:
+        assert await cut(other) == 1
+        while not await held(other, execution_id):  # noqa: ASYNC110  # nothing tells when a lock is taken
+            await asyncio.sleep(0.01)
+        await swept_twice(reconciler)
+        assert (await row(sessions, execution_id)).status == "RUNNING"
+    await claims.aclose()
+
+
+async def cut(connection: AsyncConnection[Any]) -> int:
+    """Ends the connections of this database's claims, as a restarted server does."""
+    name = "application_name = 'turbocat-claims' and datname = current_database()"
+    ended = await connection.execute(f"select pg_terminate_backend(pid, 5000) from pg_stat_activity where {name}")
+    return len(await ended.fetchall())
+
+
+async def held(connection: AsyncConnection[Any], execution_id: UUID) -> bool:
+    undriven = f"select {claims_module.UNDRIVEN} from executions where id = %s"
+    found = await (await connection.execute(undriven, [execution_id])).fetchone()
+    return found is not None and not found[0]
+
+
+async def test_a_broken_round_trip_to_the_database_fails_no_run() -> None:
+    claims = Claims("postgresql://nobody@127.0.0.1:1/nothing")
+    async with claims.holding(new_id()):
+        pass
+    await claims.aclose()
+
+
+async def submitted(api: Api, sessions: Sessions) -> tuple[UUID, UUID]:
+    """An execution that Prefect has taken, and its flow run."""
+    workflow = await api.active_workflow()
+    started = await api.made(f"/workflows/{workflow['id']}/execute", {})
+    execution_id = UUID(started["executionId"])
+    flow_run_id = (await row(sessions, execution_id)).prefect_flow_run_id
+    assert flow_run_id is not None
+    return execution_id, flow_run_id
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "code"),
+    [
+        ("CANCELLED", "CANCELLED", "CANCELLED"),
+        ("CRASHED", "FAILED", "NOT_STARTED"),
+        (None, "FAILED", "RUN_DELETED"),
+        ("SCHEDULED", "PENDING", None),
+    ],
+)
+async def test_what_prefect_will_never_start_is_ended(
+    state: str | None, status: str, code: str | None, api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+) -> None:
+    execution_id, flow_run_id = await submitted(api, sessions)
+    if state:
+        orchestrator.run_states[flow_run_id] = RunState(type=state, since=clock.now())
+    with clock.freeze(clock.now() + STUCK_AFTER + timedelta(seconds=1)):
+        await Reconciler(sessions, orchestrator).sweep()
+    found = await row(sessions, execution_id)
+    assert (found.status, found.error and found.error["code"]) == (status, code)
+
+
+async def test_a_run_that_a_dead_worker_had_taken_is_put_back(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+) -> None:
+    execution_id, flow_run_id = await submitted(api, sessions)
+    orchestrator.run_states[flow_run_id] = RunState(type="PENDING", since=clock.now())
+    with clock.freeze(clock.now() + STUCK_AFTER + timedelta(seconds=1)):
+        await Reconciler(sessions, orchestrator).sweep()
+    assert flow_run_id in orchestrator.put_back_runs
+    assert (await row(sessions, execution_id)).status == "PENDING"
