@@ -1,18 +1,45 @@
 """What a run runs: immutable, serialisable, stored with the execution. Later edits change nothing of it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from agents.spec import AgentSpec
-from flows.spec import RetryPolicy, StepType, WorkflowLimits
+from flows.spec import RetryPolicy, StepType, WaitConfig, WorkflowLimits
 from flows.states import OnError
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class PlanCase(_Frozen):
+    """One arm of a condition. `when` is an expression; None always holds, and stands last."""
+
+    when: str | None
+    then: tuple[str, ...] = ()
+
+
+class PlanLoop(_Frozen):
+    """A LOOP's body. Exactly one of `items` (a document to render) and `condition` (an expression) is set."""
+
+    items: Any = None
+    condition: str | None = None
+    steps: tuple["PlanStep", ...]
+    max_concurrency: int = 8
+    batch_size: int = 1
+    max_iterations: int = 10_000
+    collect: Any = None
+
+
+class PlanParallel(_Frozen):
+    """A PARALLEL's branches in written order."""
+
+    branches: Mapping[str, tuple["PlanStep", ...]]
+    wait: Literal["all", "any"] = "all"
+    max_concurrency: int | None = None
 
 
 class PlanStep(_Frozen):
@@ -29,6 +56,17 @@ class PlanStep(_Frozen):
     inputs: dict[str, Any] = Field(default_factory=dict)
     config: dict[str, Any] = Field(default_factory=dict)
     depends_on: tuple[str, ...] = ()
+    """Includes the conditions of `gates` and the steps of `fallback_of`."""
+    gates: tuple[str, ...] = ()
+    """CONDITION steps that name this one: it runs only when one of them chose it."""
+    fallback_of: tuple[str, ...] = ()
+    """Steps whose `fallback` this is: it runs only when one of them failed."""
+    fallback: str | None = None
+    cases: tuple[PlanCase, ...] = ()
+    """Of a CONDITION."""
+    loop: PlanLoop | None = None
+    parallel: PlanParallel | None = None
+    wait: WaitConfig | None = None
     on_error: OnError = OnError.FAIL
     retry: RetryPolicy | None = None
     """Set exactly when `on_error` is RETRY."""
@@ -36,7 +74,9 @@ class PlanStep(_Frozen):
     """Whether the run goes on when the last attempt failed (CONTINUE, or RETRY with `afterRetries: CONTINUE`)."""
     default: Any = None
     timeout_seconds: float | None = None
-    """The tightest of step's and agent's limit; None means only the run's."""
+    """The tightest of step's and agent's limit; None means only the run's. Of a WAIT step none counts: see `wait`."""
+    repeatable: bool = True
+    """False for what must not be done twice unasked (an API agent's POST): a worker lost in it fails the run."""
 
 
 class PlanWorkflow(_Frozen):
@@ -68,6 +108,8 @@ class Plan(_Frozen):
     agents: Mapping[str, AgentSpec] = Field(default_factory=dict)
     steps: tuple[PlanStep, ...] = ()
     output: Any = None
+    children: Mapping[str, "Plan"] = Field(default_factory=dict)
+    """What each WORKFLOW agent of this plan runs, by the agent's key in `agents`; they have children of their own."""
 
     def final_steps(self) -> tuple[str, ...]:
         """Keys of the steps that nothing depends on: their outputs are the run's when `output` is not written."""

@@ -51,9 +51,87 @@ class StepSpec(_Spec):
     on_error: OnError = OnError.FAIL
     retry: RetryPolicy | None = None
     after_retries: Literal["FAIL", "CONTINUE"] = "FAIL"
+    fallback: StepKey | None = None
+    """A step beside this one that runs only when this one has failed; the failure is then dealt with."""
     default: Any = None
     """Output that dependants see when the step failed under CONTINUE."""
     timeout_seconds: float | None = Field(default=None, gt=0, le=7 * 24 * 3600)
+
+
+class ConditionCase(_Spec):
+    """One arm of a CONDITION with `cases`; the first whose `when` holds is taken."""
+
+    when: str = Field(min_length=1)
+    then: tuple[StepKey, ...] = ()
+
+
+class ConditionConfig(_Spec):
+    """Either `expression` with `then` and `else`, or `cases` with `default`; the keys are of steps beside it."""
+
+    expression: str | None = None
+    then: tuple[StepKey, ...] = ()
+    otherwise: tuple[StepKey, ...] = Field(default=(), alias="else")
+    cases: tuple[ConditionCase, ...] = ()
+    default: tuple[StepKey, ...] = ()
+
+
+class LoopConfig(_Spec):
+    """Either `items` or `while`. `items` is an expression (with or without braces) or a list with templates in it.
+
+    With `batchSize` over 1 the nested steps run once per batch and `item` is a list of so many.
+    """
+
+    items: Any = None
+    while_: str | None = Field(default=None, alias="while")
+    steps: tuple[StepSpec, ...] = ()
+    max_concurrency: int = Field(default=8, ge=1, le=1000)
+    batch_size: int = Field(default=1, ge=1, le=100_000)
+    max_iterations: int = Field(default=10_000, ge=1, le=1_000_000)
+    collect: Any = None
+    """A template over one iteration's steps; None collects the output of its last step."""
+
+
+class Branch(_Spec):
+    """One branch of a PARALLEL step."""
+
+    steps: tuple[StepSpec, ...] = ()
+
+
+class ParallelConfig(_Spec):
+    """Named branches that run at once. With `any` the first that ends well wins and the others are cancelled."""
+
+    branches: dict[str, Branch] = Field(default_factory=dict)
+    wait: Literal["all", "any"] = "all"
+    max_concurrency: int | None = Field(default=None, ge=1, le=1000)
+
+
+class WaitKind(StrEnum):
+    """What a WAIT step waits for."""
+
+    DURATION = "duration"
+    UNTIL = "until"
+    APPROVAL = "approval"
+    INPUT = "input"
+    EVENT = "event"
+
+
+class WaitConfig(_Spec):
+    """What each kind needs: `seconds`, `at`, `message`, `schema`, `eventType`. Texts may hold templates."""
+
+    kind: WaitKind
+    seconds: float | str | None = None
+    at: str | None = None
+    message: str | None = None
+    form: dict[str, Any] | None = Field(default=None, alias="schema")
+    """JSON Schema of what an `input` step is answered with."""
+    assignees: tuple[str, ...] = ()
+    """Ids of users and roles in the tenant that may answer; empty: whoever may resume the execution."""
+    timeout_seconds: float | None = Field(default=None, gt=0, le=366 * 24 * 3600)
+    on_timeout: Literal["FAIL", "CONTINUE", "APPROVE", "REJECT"] = "FAIL"
+    on_reject: Literal["FAIL", "CONTINUE"] = "FAIL"
+    event_type: str | None = None
+    filter: str | None = None
+    """An expression over `event` (`{type, data}`) and what the step sees; the first event that fits is taken."""
 
 
 class WorkflowLimits(Limits):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
@@ -15,7 +16,62 @@ from agents.executor import Executor
 from agents.result import ArtifactFile, Usage
 from agents.spec import AgentType
 from flows.plan import Plan
+from flows.spec import WaitKind
 from flows.states import ExecutionStatus, StepStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedStep:
+    """How a step has ended before this process took the run up: its output is inline or lies under `output_ref`.
+
+    COMPLETED, SKIPPED, or FAILED or TIMEOUT whose run went on.
+    """
+
+    status: StepStatus
+    output: Any = None
+    output_ref: str | None = None
+    error: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenStep:
+    """The record of a container or a wait that was interrupted: gone on with rather than opened anew."""
+
+    step_run_id: UUID
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What is on record of a run that is taken up again (after a wait, a lost worker, or as a retry), by path."""
+
+    finished: Mapping[str, FinishedStep] = field(default_factory=dict)
+    open: Mapping[str, OpenStep] = field(default_factory=dict)
+    attempts: Mapping[str, int] = field(default_factory=dict)
+    """The highest attempt on record; the next has the number after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """A WAIT step that has begun. `due_at` is when it is over (duration, until) or given up (the other kinds)."""
+
+    kind: WaitKind
+    due_at: datetime | None = None
+    message: str | None = None
+    form: dict[str, Any] | None = None
+    assignees: tuple[str, ...] = ()
+    event_type: str | None = None
+    filter: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a wait got. `by` names who answered, `via` how: REST, PREFECT or EVENT."""
+
+    data: dict[str, Any]
+    by: str | None
+    via: str
+    at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +84,11 @@ class Run:
     environment: str
     trigger_type: str
     request_id: str | None = None
+    past: Past = field(default_factory=Past)
+    active_seconds: float = 0.0
+    """How long it has run already; time in which it was suspended does not count towards its timeout."""
+    depth: int = 0
+    """How many runs this one is nested in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +145,33 @@ class Journal(Protocol):
 
     async def run_started(self, execution_id: UUID, *, prefect_flow_run_id: UUID, run_count: int) -> None: ...
 
+    async def run_suspended(self, execution_id: UUID) -> None:
+        """RUNNING to PAUSED; steps that are open become PAUSED with it."""
+        ...
+
     async def run_finished(self, execution_id: UUID, outcome: RunOutcome) -> None: ...
 
-    async def step_started(self, execution_id: UUID, attempt: StepAttempt, *, inputs: Any) -> None: ...
+    async def step_started(self, execution_id: UUID, attempt: StepAttempt, *, inputs: Any) -> None:
+        """Opens the attempt's record; one that was interrupted (`Past.open`) is RUNNING again."""
+        ...
 
     async def step_finished(self, execution_id: UUID, attempt: StepAttempt, outcome: StepOutcome) -> None: ...
+
+    async def wait_opened(self, execution_id: UUID, attempt: StepAttempt, wait: Wait) -> Wait:
+        """Opens the record of a WAIT step as PAUSED; one that was open already is given back as it is."""
+        ...
+
+    async def answers(self, execution_id: UUID) -> Mapping[str, Answer]:
+        """The answers to open waits of the run, by path."""
+        ...
+
+    async def child_opened(self, execution_id: UUID, attempt: StepAttempt, plan: Plan, inputs: dict[str, Any]) -> Run:
+        """The nested run of a WORKFLOW step, made now or found again; it has its own record, linked to its parent."""
+        ...
+
+    async def progressed(self, execution_id: UUID, path: str, *, done: int, total: int | None) -> None:
+        """Tells listeners how far a loop is."""
+        ...
 
     async def steps_skipped(self, execution_id: UUID, attempts: list[StepAttempt], *, reason: str) -> None: ...
 

@@ -56,7 +56,8 @@ CREATE INDEX ix_agents_project_id ON agents (project_id);
 CREATE INDEX ix_agents_status ON agents (status);
 CREATE INDEX ix_agents_tags ON agents USING gin (tags);
 CREATE INDEX ix_agents_tenant_id ON agents (tenant_id);
-CREATE INDEX ix_agents_tenant_id_created_at ON agents (tenant_id, created_at);
+CREATE INDEX ix_agents_tenant_id_created_at_id ON agents (tenant_id, created_at, id) INCLUDE (user_id, is_public)
+    WHERE deleted_at IS NULL;
 CREATE INDEX ix_agents_type ON agents (type);
 CREATE INDEX ix_agents_user_id ON agents (user_id);
 

@@ -12,6 +12,8 @@ CREATE TABLE executions (
     user_id uuid,
     retry_of uuid,
     parent_execution_id uuid,
+    parent_path varchar,
+    depth integer DEFAULT 0 NOT NULL,
     trigger_type trigger_type DEFAULT 'MANUAL' NOT NULL,
     status execution_status DEFAULT 'PENDING' NOT NULL,
     environment environment DEFAULT 'DEVELOPMENT' NOT NULL,
@@ -30,6 +32,10 @@ CREATE TABLE executions (
     started_at timestamptz,
     completed_at timestamptz,
     cancel_requested_at timestamptz,
+    suspended_at timestamptz,
+    resumed_at timestamptz,
+    active_ms bigint DEFAULT 0 NOT NULL,
+    losses integer DEFAULT 0 NOT NULL,
     duration_ms integer,
     prompt_tokens bigint DEFAULT 0 NOT NULL,
     completion_tokens bigint DEFAULT 0 NOT NULL,
@@ -75,6 +81,7 @@ CREATE TABLE step_runs (
     input jsonb,
     output jsonb,
     output_ref varchar,
+    reused_from uuid,
     preview jsonb,
     error jsonb,
     started_at timestamptz,
@@ -92,6 +99,41 @@ CREATE INDEX ix_step_runs_agent_id_open ON step_runs (agent_id) WHERE status IN 
 CREATE INDEX ix_step_runs_agent_id_started_at ON step_runs (agent_id, started_at);
 CREATE UNIQUE INDEX uq_step_runs_execution_id_path_attempt ON step_runs (execution_id, path, attempt);
 CREATE INDEX ix_step_runs_tenant_id ON step_runs (tenant_id);
+
+CREATE TABLE step_waits (
+    id uuid NOT NULL,
+    created_at timestamptz DEFAULT now() NOT NULL,
+    updated_at timestamptz DEFAULT now() NOT NULL,
+    tenant_id uuid NOT NULL,
+    execution_id uuid NOT NULL,
+    step_run_id uuid NOT NULL,
+    path varchar NOT NULL,
+    kind varchar NOT NULL,
+    due_at timestamptz,
+    message varchar,
+    form jsonb,
+    assignees text[] DEFAULT '{}'::text[] NOT NULL,
+    event_type varchar,
+    filter varchar,
+    answer jsonb,
+    answered_at timestamptz,
+    answered_by uuid,
+    via varchar,
+    closed_at timestamptz,
+    CONSTRAINT pk_step_waits PRIMARY KEY (id),
+    CONSTRAINT ck_step_waits_kind CHECK (kind IN ('duration', 'until', 'approval', 'input', 'event')),
+    CONSTRAINT ck_step_waits_via CHECK (via IN ('REST', 'PREFECT', 'EVENT')),
+    CONSTRAINT fk_step_waits_tenant_id FOREIGN KEY (tenant_id) REFERENCES tenants (id) ON DELETE CASCADE,
+    CONSTRAINT fk_step_waits_execution_id FOREIGN KEY (execution_id) REFERENCES executions (id) ON DELETE CASCADE,
+    CONSTRAINT fk_step_waits_step_run_id FOREIGN KEY (step_run_id) REFERENCES step_runs (id) ON DELETE CASCADE,
+    CONSTRAINT fk_step_waits_answered_by FOREIGN KEY (answered_by) REFERENCES users (id) ON DELETE SET NULL
+);
+CREATE UNIQUE INDEX ix_step_waits_execution_id_path ON step_waits (execution_id, path);
+CREATE INDEX ix_step_waits_step_run_id ON step_waits (step_run_id);
+CREATE INDEX ix_step_waits_answered_by ON step_waits (answered_by);
+CREATE INDEX ix_step_waits_tenant_id ON step_waits (tenant_id);
+CREATE INDEX ix_step_waits_due_at_open ON step_waits (due_at) WHERE closed_at IS NULL;
+CREATE INDEX ix_step_waits_event_type_open ON step_waits (tenant_id, event_type) WHERE closed_at IS NULL;
 
 CREATE TABLE execution_logs (
     id uuid NOT NULL,

@@ -6,7 +6,7 @@ from platform_api.db.models.audit_logs import AuditLog
 from platform_api.db.models.base import Changeable, Row, TenantRow, metadata
 from platform_api.db.models.deployments import Deployment
 from platform_api.db.models.execution_records import Artifact, ExecutionEvent, ExecutionLog
-from platform_api.db.models.executions import Execution, StepRun
+from platform_api.db.models.executions import Execution, StepRun, StepWait
 from platform_api.db.models.idempotency_keys import IdempotencyKey
 from platform_api.db.models.llm_providers import LlmProvider
 from platform_api.db.models.projects import KeyCheck, Project, Secret
@@ -39,6 +39,7 @@ __all__ = [
     "Row",
     "Secret",
     "StepRun",
+    "StepWait",
     "Template",
     "Tenant",
     "TenantRow",

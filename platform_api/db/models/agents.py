@@ -8,7 +8,7 @@ from sqlalchemy import Index
 from agents.spec import AgentType
 from platform_api.db.enums import ResourceStatus
 from platform_api.db.models.base import Changeable, TenantRow
-from platform_api.db.models.columns import choice, flag, json_object, json_value, reference, strings
+from platform_api.db.models.columns import LIVING, choice, flag, json_object, json_value, reference, strings
 
 
 class Agent(Changeable, TenantRow, table=True):
@@ -25,7 +25,12 @@ class Agent(Changeable, TenantRow, table=True):
             postgresql_ops={"description": "gin_trgm_ops"},
         ),
         Index(None, "created_at"),
-        Index(None, "tenant_id", "created_at"),
+        Index(  # lists in their usual order; counts are taken from it alone, for every caller
+            None,
+            *("tenant_id", "created_at", "id"),
+            postgresql_include=["user_id", "is_public"],
+            postgresql_where=LIVING,
+        ),
     )
 
     user_id: UUID = reference("users.id", "RESTRICT")

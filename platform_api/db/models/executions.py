@@ -26,13 +26,16 @@ from platform_api.db.models.columns import (
 OPEN = text("status IN ('RUNNING', 'PAUSED')")
 """Condition of the index that finds what an agent is doing now."""
 
+UNCLOSED = text("closed_at IS NULL")
+
 
 class Execution(TenantRow, table=True):
     """One run of a workflow or an agent. `plan` is what it runs, fixed at its start.
 
     `last_seq` is the highest number given to an event or log line: a writer takes its numbers with
     `UPDATE … SET last_seq = last_seq + n RETURNING last_seq`. `submitted_at` is when Prefect had accepted the run.
-    `cost` is NULL when the price of a model is unknown.
+    `cost` is NULL when the price of a model is unknown. `parent_path` is the step of the parent that runs it.
+    `active_ms` is how long it ran before `resumed_at`, waits left out; `losses` how often its worker died.
     """
 
     __tablename__ = "executions"
@@ -56,6 +59,8 @@ class Execution(TenantRow, table=True):
     user_id: UUID | None = reference("users.id", "SET NULL")
     retry_of: UUID | None = reference("executions.id", "SET NULL")
     parent_execution_id: UUID | None = reference("executions.id", "SET NULL")
+    parent_path: str | None = None
+    depth: int = count()
     trigger_type: TriggerType = choice(TriggerType, "trigger_type", TriggerType.MANUAL)
     status: ExecutionStatus = choice(ExecutionStatus, "execution_status", ExecutionStatus.PENDING, index=True)
     environment: Environment = choice(Environment, "environment", Environment.DEVELOPMENT)
@@ -74,6 +79,10 @@ class Execution(TenantRow, table=True):
     started_at: datetime | None = instant()
     completed_at: datetime | None = instant(index=True)
     cancel_requested_at: datetime | None = instant()
+    suspended_at: datetime | None = instant()
+    resumed_at: datetime | None = instant()
+    active_ms: int = big_count()
+    losses: int = count()
     duration_ms: int | None = None
     prompt_tokens: int = big_count()
     completion_tokens: int = big_count()
@@ -87,7 +96,8 @@ class Execution(TenantRow, table=True):
 class StepRun(TenantRow, table=True):
     """One attempt of a step. `path` is its place inside loops and branches (`each[3].fetch`), `agent_id` whom it ran.
 
-    `output` is inline up to 64 KiB; what is larger lies in the result store under `output_ref`.
+    `output` is inline up to 64 KiB; what is larger lies in the result store under `output_ref`. `reused_from` is
+    the step run of an earlier execution whose result a retry took over; it counts no usage of its own.
     """
 
     __tablename__ = "step_runs"
@@ -106,6 +116,7 @@ class StepRun(TenantRow, table=True):
     input: Any | None = json_value()
     output: Any | None = json_value()
     output_ref: str | None = None
+    reused_from: UUID | None = None
     preview: Any | None = json_value()
     error: dict[str, Any] | None = json_value()
     started_at: datetime | None = instant()
@@ -114,3 +125,35 @@ class StepRun(TenantRow, table=True):
     prompt_tokens: int = big_count()
     completion_tokens: int = big_count()
     cost: Decimal | None = money()
+
+
+class StepWait(TenantRow, table=True):
+    """What a WAIT step waits for, and what it got. Open while `closed_at` is NULL; answered at most once.
+
+    `due_at` ends a duration and gives up the other kinds. `via` is REST, PREFECT or EVENT.
+    """
+
+    __tablename__ = "step_waits"
+    __table_args__: ClassVar[Any] = (
+        Index("ix_step_waits_execution_id_path", "execution_id", "path", unique=True),
+        Index("ix_step_waits_due_at_open", "due_at", postgresql_where=UNCLOSED),
+        Index("ix_step_waits_event_type_open", "tenant_id", "event_type", postgresql_where=UNCLOSED),
+        CheckConstraint("kind IN ('duration', 'until', 'approval', 'input', 'event')", name="kind"),
+        CheckConstraint("via IN ('REST', 'PREFECT', 'EVENT')", name="via"),
+    )
+
+    execution_id: UUID = reference("executions.id", "CASCADE", index=False)
+    step_run_id: UUID = reference("step_runs.id", "CASCADE")
+    path: str
+    kind: str
+    due_at: datetime | None = instant()
+    message: str | None = None
+    form: dict[str, Any] | None = json_value()
+    assignees: list[str] = strings()
+    event_type: str | None = None
+    filter: str | None = None
+    answer: dict[str, Any] | None = json_value()
+    answered_at: datetime | None = instant()
+    answered_by: UUID | None = reference("users.id", "SET NULL")
+    via: str | None = None
+    closed_at: datetime | None = instant()
