@@ -14,7 +14,10 @@ MAX_FILLED = 2 * 1024 * 1024
 """Bytes that all values which are filled in may have together."""
 
 _PARAMETER = re.compile(r"\{\{\s*parameters\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
-_LOOSE = re.compile(r"\{\{[^{}]*\bparameters\b[^{}]*\}\}")
+_BRACED = re.compile(r"\{\{[^{}]*+\}\}")
+"""Possessive: what is between braces is looked at once, however long it is and whether or not it is closed."""
+
+_LOOSE = re.compile(r"\bparameters\b")
 
 
 class TooLarge(ValueError):
@@ -25,7 +28,8 @@ def uses(value: Any, path: str) -> Iterator[tuple[str, str | None]]:
     """Path and parameter of each use in a document found at `path`; None for one that is written in another way."""
     if isinstance(value, str):
         yield from ((path, name) for name in _PARAMETER.findall(value))
-        yield from ((path, None) for text in _LOOSE.findall(value) if not _PARAMETER.fullmatch(text))
+        braced = (text for text in _BRACED.findall(value) if not _PARAMETER.fullmatch(text))
+        yield from ((path, None) for text in braced if _LOOSE.search(text))
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from uses(item, f"{path}.{key}")
