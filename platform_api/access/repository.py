@@ -1,4 +1,4 @@
-"""The two look-ups that authentication makes before a tenant is known: a session, and a key."""
+"""What authentication reads before a tenant is known: a session, and a key; and what ends a user's keys."""
 
 import hmac
 from collections.abc import Mapping
@@ -91,6 +91,11 @@ class CredentialRepository:
             if hmac.compare_digest(key.key_hash, key_hash):
                 found = _holder(key, platform_role, tenant_role)
         return found
+
+    async def revoke_keys_of(self, user_id: UUID) -> None:
+        """Every key that a user has made, in whichever tenant, is refused from now on."""
+        mine = update(ApiKey).where(col(ApiKey.user_id) == user_id, col(ApiKey.revoked_at).is_(None))
+        await self.session.execute(mine.values(revoked_at=clock.now()))
 
     async def count_uses(self, uses: Mapping[UUID, tuple[int, datetime]]) -> None:
         """Adds to each key how often it was used and when last; in the order of ids, so that writers do not clash."""

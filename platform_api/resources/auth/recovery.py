@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from platform_api.access.passwords import Passwords
+from platform_api.access.repository import CredentialRepository
 from platform_api.access.scope import SystemScope, system_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.enums import TokenPurpose
@@ -74,6 +75,8 @@ class Recovery:
         async with system_scope(self._sessions) as scope:
             user = await self._owner(scope, TokenPurpose.RESET_PASSWORD, token)
             await Users(scope).set_password(user.id, password_hash)
+            if user.email_verified_at is None:  # whoever registered it may have been somebody else
+                await CredentialRepository(scope.session).revoke_keys_of(user.id)
             await Users(scope).mark_verified(user.id)
             await UserSessions(scope).end_all(user.id)
             await (await _audit(scope, user)).record("auth.password_reset", ACCOUNT, account_id(user.email))

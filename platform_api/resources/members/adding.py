@@ -1,4 +1,8 @@
-"""One address, two ways into a tenant: as a member at once, or by an invitation."""
+"""One address, two ways into a tenant: as a member at once, or by an invitation.
+
+Anybody can register with anybody's address, so an account whose address was never proven is nobody's: the mailbox gets
+an invitation, and only who reads it joins.
+"""
 
 from platform_api.access.scope import AccountScope
 from platform_api.kit.links import Links
@@ -10,9 +14,9 @@ from platform_api.resources.users.service import Users, normalise_email
 
 
 async def add_or_invite(scope: AccountScope, wanted: MemberAdd, *, post: Post, links: Links) -> AddedMember:
-    """Adds the user of the address, or invites it. Raises `Forbidden` or `Conflict`."""
+    """Adds the user who has proven the address, or invites it. Raises `Forbidden` or `Conflict`."""
     user = await Users(scope).find_by_email(wanted.email)
-    if user is None:
+    if user is None or user.email_verified_at is None:
         invitation = await Invitations(scope).send(normalise_email(wanted.email), wanted.role, post=post, links=links)
         return AddedMember(
             status=Standing.INVITED,

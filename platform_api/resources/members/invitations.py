@@ -7,6 +7,7 @@ from uuid import UUID
 from agents.errors import Problem
 from platform_api.access.passwords import Passwords
 from platform_api.access.principal import TenantRole
+from platform_api.access.repository import CredentialRepository
 from platform_api.access.scope import AccountScope, SystemScope, TenantScope, system_scope
 from platform_api.access.tokens import Tokens, fingerprint
 from platform_api.db.engine import Sessions
@@ -23,8 +24,9 @@ from platform_api.resources.members.mails import invitation_mail
 from platform_api.resources.members.repository import InvitationRepository, InvitationTokens
 from platform_api.resources.members.rules import check_grantable, check_touchable
 from platform_api.resources.members.schemas import Acceptance
+from platform_api.resources.sessions.service import UserSessions
 from platform_api.resources.tenants.service import Tenants
-from platform_api.resources.users.service import Users, check_new_password
+from platform_api.resources.users.service import Users, check_new_password, person
 
 LIFETIME = timedelta(days=7)
 MAX_OPEN = 500
@@ -93,26 +95,42 @@ class Joining:
             if invitation is None:
                 raise unusable()
             known = await Users(scope).find_by_email(invitation.email)
-        password_hash = "" if known is not None else await self._passwords.hash(_new_password(wanted))
+        proven = known is not None and known.email_verified_at is not None
+        password_hash = "" if proven else await self._passwords.hash(_new_password(wanted))
         async with system_scope(self._sessions) as scope:
             accepted = await InvitationTokens(scope.session).accept(token_hash)
             if accepted is None:
                 raise unusable()
-            user = await self._user(scope, accepted.email, wanted.full_name, password_hash)
+            user = await self._user(scope, accepted, wanted.full_name, password_hash)
             tenant = await _join(scope, accepted, user)
             return await sign_in(scope, self._tokens, user, tenant)
 
-    async def _user(self, scope: SystemScope, email: str, full_name: str | None, password_hash: str) -> User:
+    async def _user(self, scope: SystemScope, accepted: Invitation, full_name: str | None, password_hash: str) -> User:
         users = Users(scope)
-        user = await users.find_by_email(email)
-        if user is None:
-            if not password_hash or full_name is None:
-                raise unusable()  # the account that was there a moment ago is gone
-            user = await users.create(email=email, password_hash=password_hash, full_name=full_name)
-        if not user.is_active:
+        user = await users.find_by_email(accepted.email)
+        if user is not None and not user.is_active:
             raise unusable()
+        if user is not None and user.email_verified_at is not None:
+            return user
+        if not password_hash or full_name is None:
+            raise unusable()  # the account that was there a moment ago is gone
+        if user is None:
+            user = await users.create(email=accepted.email, password_hash=password_hash, full_name=full_name)
+            audit = AuditLog(scope, tenant_id=accepted.tenant_id, user_id=user.id)
+            await audit.record("auth.register", "user", user.id, after=person(user))
+        else:
+            await _hand_over(scope, user, full_name, password_hash)
         await users.mark_verified(user.id)
         return user
+
+
+async def _hand_over(scope: SystemScope, user: User, full_name: str, password_hash: str) -> None:
+    """An account whose address was never proven becomes the mailbox's: whoever registered it is shut out of it."""
+    user.full_name = full_name
+    await Users(scope).set_password(user.id, password_hash)
+    await UserSessions(scope).end_all(user.id)
+    await CredentialRepository(scope.session).revoke_keys_of(user.id)
+    await AuditLog(scope, user_id=user.id).record("auth.hand_over", "user", user.id, after=person(user))
 
 
 async def _join(scope: SystemScope, invitation: Invitation, user: User) -> Tenant:
@@ -129,10 +147,10 @@ async def _join(scope: SystemScope, invitation: Invitation, user: User) -> Tenan
 
 
 def _new_password(wanted: Acceptance) -> str:
-    """The password of a new account; raises `ValidationFailed` with all that is missing or weak."""
+    """The password of an account that is new or unproven; raises `ValidationFailed` with all that is missing or weak."""
     missing = [name for name, value in (("password", wanted.password), ("fullName", wanted.full_name)) if not value]
     if missing or wanted.password is None:
-        message = "There is no account with this address yet: choose a password and say your name"
+        message = "Nobody has confirmed this address yet: choose a password and say your name"
         problems = [Problem(path=name, code="REQUIRED", message=message) for name in missing]
         raise ValidationFailed(message, details=problems)
     password = wanted.password.get_secret_value()

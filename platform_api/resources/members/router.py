@@ -53,7 +53,7 @@ async def add_member(
     scope: Annotated[AccountScope, requires_for_account(Permission.MEMBERS_CREATE)],
     platform: PlatformDep,
 ) -> Envelope[AddedMember]:
-    """Adds the user of an address, or sends an invitation where there is no such user; both get a mail. Another
+    """Adds the user who has confirmed an address, or sends an invitation where there is none; both get a mail. Another
     invitation of the same address takes the place of the first. Only an OWNER makes OWNERs (403)."""
     return ok(await add_or_invite(scope, body, post=platform.post, links=platform.links))
 
@@ -103,8 +103,8 @@ async def revoke_invitation(
 @router.post("/auth/accept-invitation")
 async def accept_invitation(body: Acceptance, platform: PlatformDep) -> Envelope[SignedInView]:
     """Joins the tenant of an invitation with the token of the mail, and logs in there. An address without an account
-    gets one with `password` and `fullName`. A token works once, within seven days; one that does not is a 400 on
-    `token`."""
+    gets one with `password` and `fullName`; so does one whose account nobody has confirmed, and what it was opened
+    with ends. A token works once, within seven days; one that does not is a 400 on `token`."""
     joining = Joining(sessions=platform.sessions, tokens=platform.tokens, passwords=platform.passwords)
     return ok(SignedInView.model_validate(await joining.accept(body)))
 

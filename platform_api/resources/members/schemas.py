@@ -81,8 +81,8 @@ class InvitationView(View):
 
 
 class Acceptance(TokenOnly):
-    """The token of an invitation. Who has no account yet also sends a password and a name; otherwise both are left
-    alone."""
+    """The token of an invitation. Who has no confirmed account yet also sends a password and a name; otherwise both
+    are left alone."""
 
     password: SecretStr | None = Field(default=None, max_length=1000, description=PASSWORD_RULES)
     full_name: FullName | None = None

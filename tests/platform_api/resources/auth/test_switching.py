@@ -5,6 +5,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import update
 from sqlmodel import col
 
@@ -16,13 +17,15 @@ from platform_api.kit import clock
 from platform_api.kit.ids import new_id
 from tests.factories.api import Api, agent_body, by_key, owner
 from tests.fixtures.http import bearer, error_of
+from tests.fixtures.mail import confirm
 
 SWITCH = "/auth/switch-tenant"
 
 
-async def joined(boss: Api, other: Api, role: str = "EDITOR") -> None:
+async def joined(app: FastAPI, boss: Api, other: Api, role: str = "EDITOR") -> None:
     """`other` becomes a member of the tenant of `boss`."""
     email = (await other.get("/users/me")).json()["data"]["email"]
+    await confirm(app, other.client, email)
     await boss.made("/tenants/current/members", {"email": email, "role": role})
 
 
@@ -41,9 +44,9 @@ async def make_admin(sessions: Sessions, api: Api) -> None:
         await scope.session.execute(promoted)
 
 
-async def test_a_member_works_in_the_other_tenant_with_the_role_there(client: httpx.AsyncClient) -> None:
+async def test_a_member_works_in_the_other_tenant_with_the_role_there(app: FastAPI, client: httpx.AsyncClient) -> None:
     boss, other = await owner(client), await owner(client)
-    await joined(boss, other, "VIEWER")
+    await joined(app, boss, other, "VIEWER")
     public = await boss.made("/agents", agent_body(isPublic=True))
     there = await switched(other, boss.tenant_id)
     assert (await there.get(f"/agents/{public['id']}")).status_code == 200
@@ -52,9 +55,9 @@ async def test_a_member_works_in_the_other_tenant_with_the_role_there(client: ht
     assert (await other.get("/tenants/current")).json()["data"]["id"] == str(other.tenant_id)
 
 
-async def test_the_new_session_refreshes_in_its_tenant(client: httpx.AsyncClient) -> None:
+async def test_the_new_session_refreshes_in_its_tenant(app: FastAPI, client: httpx.AsyncClient) -> None:
     boss, other = await owner(client), await owner(client)
-    await joined(boss, other)
+    await joined(app, boss, other)
     tokens = (await other.post(SWITCH, {"tenantId": str(boss.tenant_id)})).json()["data"]["tokens"]
     answer = await client.post("/api/v1/auth/refresh", json={"refreshToken": tokens["refreshToken"]})
     headers = bearer(answer.json()["data"]["tokens"]["accessToken"])
@@ -64,22 +67,22 @@ async def test_the_new_session_refreshes_in_its_tenant(client: httpx.AsyncClient
     assert {row["tenantId"] for row in rows} == {str(boss.tenant_id), str(other.tenant_id)}
 
 
-async def test_the_tenant_sees_who_came_in(client: httpx.AsyncClient) -> None:
+async def test_the_tenant_sees_who_came_in(app: FastAPI, client: httpx.AsyncClient) -> None:
     boss, other = await owner(client), await owner(client)
-    await joined(boss, other)
+    await joined(app, boss, other)
     await switched(other, boss.tenant_id)
     entry = (await boss.get("/audit-logs", action="auth.switch_tenant")).json()["data"][0]
     assert entry["userId"] == str(other.user_id)
     assert entry["after"] == {"fromTenantId": str(other.tenant_id), "role": "EDITOR", "platformRole": "USER"}
 
 
-async def test_a_tenant_of_others_is_not_there(client: httpx.AsyncClient, sessions: Sessions) -> None:
+async def test_a_tenant_of_others_is_not_there(app: FastAPI, client: httpx.AsyncClient, sessions: Sessions) -> None:
     """Case 11: the same answer as for a tenant that does not exist."""
     boss, other = await owner(client), await owner(client)
     for tenant_id in (boss.tenant_id, new_id()):
         error = error_of(await other.post(SWITCH, {"tenantId": str(tenant_id)}), 404, "NOT_FOUND")
         assert error["message"] == f"There is no tenant {tenant_id}"
-    await joined(boss, other)
+    await joined(app, boss, other)
     async with system_scope(sessions) as scope:
         gone = update(Tenant).where(col(Tenant.id) == boss.tenant_id).values(deleted_at=clock.now())
         await scope.session.execute(gone)

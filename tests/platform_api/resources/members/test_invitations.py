@@ -23,7 +23,7 @@ from platform_api.resources.members import invitations
 from platform_api.settings import Settings
 from tests.factories.api import Api, colleague, owner
 from tests.fixtures.http import PASSWORD, bearer, error_of, register
-from tests.fixtures.mail import mail_to, text_of, token_to
+from tests.fixtures.mail import confirm, mail_to, text_of, token_to
 
 MEMBERS = "/tenants/current/members"
 INVITATIONS = "/tenants/current/invitations"
@@ -154,10 +154,33 @@ class TestAccept:
         boss, email = await owner(client), somebody()
         token = await invited(app, boss, email)
         member = await register(client, email=email)
+        await confirm(app, client, email)
         answer = await accept(client, token, password="Ignored-Pass-9")
         assert answer.json()["data"]["user"]["id"] == member.user["id"]
         old = await client.post("/api/v1/auth/login", json={"email": email, "password": PASSWORD})
         assert old.status_code == 200
+
+    async def test_who_registered_with_somebody_elses_address_is_shut_out(
+        self, app: FastAPI, client: httpx.AsyncClient
+    ) -> None:
+        """The mail proves whose address it is: neither password, session nor key of the account before counts on."""
+        boss, email = await owner(client), somebody()
+        token = await invited(app, boss, email)
+        squatter = await register(client, email=email, fullName="Eve Example")
+        body = {"name": "k", "scopes": ["profile:read"]}
+        made = await client.post("/api/v1/api-keys", json=body, headers=squatter.headers)
+        key = {"X-API-Key": made.json()["data"]["key"]}
+        assert (await client.get("/api/v1/users/me", headers=key)).status_code == 200
+        details = error_of(await accept(client, token, fullName="Grace"), 400, "VALIDATION_ERROR")["details"]
+        assert [each["path"] for each in details] == ["password"]
+        answer = await accept(client, token, password="Graces-Pass-9", fullName="Grace Example")
+        assert answer.status_code == 200
+        assert answer.json()["data"]["user"]["fullName"] == "Grace Example"
+        login = "/api/v1/auth/login"
+        error_of(await client.post(login, json={"email": email, "password": PASSWORD}), 401, "INVALID_CREDENTIALS")
+        assert (await client.post(login, json={"email": email, "password": "Graces-Pass-9"})).status_code == 200
+        for headers in (squatter.headers, key):
+            error_of(await client.get("/api/v1/users/me", headers=headers), 401, "UNAUTHENTICATED")
 
     async def test_a_token_works_once_also_in_parallel(self, app: FastAPI, client: httpx.AsyncClient) -> None:
         """Case 8: reused."""

@@ -18,7 +18,7 @@ from platform_api.kit.ids import new_id
 from platform_api.settings import Settings
 from tests.factories.api import Api, by_key, colleague, owner
 from tests.fixtures.http import bearer, error_of, register
-from tests.fixtures.mail import mail_to
+from tests.fixtures.mail import confirm, mail_to
 
 MEMBERS = "/tenants/current/members"
 
@@ -90,6 +90,7 @@ class TestList:
 class TestAdd:
     async def test_a_known_user_is_a_member_at_once_and_told(self, app: FastAPI, client: httpx.AsyncClient) -> None:
         boss, other = await owner(client), await register(client)
+        await confirm(app, client, other.email)
         added = await boss.made(MEMBERS, {"email": other.email.upper(), "role": "EDITOR"})
         assert (added["status"], added["userId"], added["role"]) == ("MEMBER", other.user["id"], "EDITOR")
         assert (added["email"], added["invitationId"], added["expiresAt"]) == (other.email, None, None)
@@ -100,8 +101,19 @@ class TestAdd:
         entry = (await audited(boss, "member.add"))[0]
         assert (entry["resourceId"], entry["after"]) == (other.user["id"], {"email": other.email, "role": "EDITOR"})
 
-    async def test_a_member_cannot_be_added_twice(self, client: httpx.AsyncClient) -> None:
+    async def test_an_account_that_nobody_confirmed_gets_an_invitation(
+        self, app: FastAPI, client: httpx.AsyncClient
+    ) -> None:
+        """Anybody can register with anybody's address: that alone opens no tenant."""
+        boss, squatter = await owner(client), await register(client)
+        added = await boss.made(MEMBERS, {"email": squatter.email, "role": "ADMIN"})
+        assert (added["status"], added["userId"], added["fullName"]) == ("INVITED", None, None)
+        assert squatter.user["id"] not in {row["userId"] for row in await members_of(boss)}
+        assert "invited" in (await mail_to(app, squatter.email))[-1]["Subject"]
+
+    async def test_a_member_cannot_be_added_twice(self, app: FastAPI, client: httpx.AsyncClient) -> None:
         boss, other = await owner(client), await register(client)
+        await confirm(app, client, other.email)
         body = {"email": other.email, "role": "EDITOR"}
         answers = await asyncio.gather(*(boss.post(MEMBERS, body) for _ in range(5)))
         assert sorted(each.status_code for each in answers) == [201, 409, 409, 409, 409]
@@ -109,10 +121,11 @@ class TestAdd:
         assert [(each["path"], each["code"]) for each in details] == [("email", "TAKEN")]
 
     async def test_only_an_owner_makes_owners(
-        self, client: httpx.AsyncClient, sessions: Sessions, settings: Settings
+        self, app: FastAPI, client: httpx.AsyncClient, sessions: Sessions, settings: Settings
     ) -> None:
         everybody = await team(client, sessions, settings)
         known, unknown = (await register(client)).email, f"{uuid4().hex}@example.com"
+        await confirm(app, client, known)
         for email in (known, unknown):
             error_of(await everybody["ADMIN"].post(MEMBERS, {"email": email, "role": "OWNER"}), 403, "FORBIDDEN")
             assert (await everybody["OWNER"].post(MEMBERS, {"email": email, "role": "OWNER"})).status_code == 201
@@ -243,8 +256,9 @@ class TestChange:
 
 
 class TestRemove:
-    async def test_access_and_refresh_end_at_once(self, client: httpx.AsyncClient) -> None:
+    async def test_access_and_refresh_end_at_once(self, app: FastAPI, client: httpx.AsyncClient) -> None:
         boss, other = await owner(client), await register(client)
+        await confirm(app, client, other.email)
         await boss.made(MEMBERS, {"email": other.email, "role": "EDITOR"})
         switched = await client.post(
             "/api/v1/auth/switch-tenant", json={"tenantId": str(boss.tenant_id)}, headers=other.headers
