@@ -1,4 +1,4 @@
-"""Security case 18: what templates must not reach and how much they may cost, each bomb timed in a limited process."""
+"""Security case 18: what templates must not reach and how much they may cost, each bomb in a limited process."""
 
 import json
 import subprocess
@@ -63,6 +63,7 @@ TEMPLATES = [
 
 PROCESS = """
 import json, resource, sys, time
+sys.settrace(None)  # coverage, where it is measured, would be most of the cost
 from flows.compiler.expressions import evaluate, render, syntax_problems
 from flows.errors import ExpressionFailed
 
@@ -90,7 +91,7 @@ for kind, text in bombs:
 """
 
 
-def test_every_bomb_ends_within_seconds_and_200_megabytes() -> None:
+def test_every_bomb_ends_within_a_second_and_200_megabytes() -> None:
     bombs = [("evaluate", text) for text in EXPRESSIONS] + [("render", text) for text in TEMPLATES]
 
     done = subprocess.run(
@@ -105,7 +106,7 @@ def test_every_bomb_ends_within_seconds_and_200_megabytes() -> None:
 
     assert done.returncode == 0, f"{done.stderr[-500:]} after {ended[-1:]}"
     assert len(ended) == len(bombs)
-    assert [each for each in ended if each[2] > 5.0] == []  # under 1 s when nothing measures coverage
+    assert [each for each in ended if each[2] > 1.0] == []
 
 
 @pytest.mark.parametrize(

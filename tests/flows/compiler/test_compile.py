@@ -1,18 +1,20 @@
 """Definitions as a whole: their shape, every problem at once, and the plan of a sound one."""
 
-import time
-from itertools import pairwise
+from collections.abc import Callable
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.errors import Problem
 from agents.spec import Limits
 from flows.compiler.compile import MAX_PROBLEMS, MAX_STEPS, compile_plan, definition_problems, parse_definition
 from flows.errors import DefinitionInvalid
 from flows.plan import Plan
 from flows.spec import RetryPolicy
+from tests.fixtures.cost import LINEAR, growth, spent
 from tests.flows.compiler.definitions import WORKFLOW, agent, found, problems_of, step
 
 
@@ -227,59 +229,104 @@ def test_an_edge_back_gives_a_cycle_that_is_spelled_out(steps: list[dict[str, An
     assert told[0].path == f"steps[{[each['stepKey'] for each in steps].index(walk[0])}].dependsOn"
 
 
-def link(number: int) -> dict[str, Any]:
-    """A step that waits for the one before it and reads it."""
-    before = f"s{number - 1}"
-    return step(f"s{number}", before, inputs={"x": f"{{{{ {before}.output.rows }}}}"}) if number else step("s0")
+Steps = list[dict[str, Any]]
+"""Of a definition, as they come by REST."""
+
+salt = count()
+"""Makes the expressions of each definition new, since the compiler remembers those that it has read."""
 
 
-CHAIN = [link(number) for number in range(1_000)]
-FAN_OUT = [step("root"), *(step(f"s{n}", "root", inputs={"x": "{{ root.output }}"}) for n in range(1_000))]
-MANY_EDGES = [step(f"s{n}", *(f"s{before}" for before in range(max(0, n - 10), n))) for n in range(1_010)]
-BACKWARDS = [step(f"s{n}", *([f"s{n + 1}"] if n < 1_999 else [])) for n in range(2_000)]
+def chain(size: int) -> Steps:
+    """Each step waits for the one before it and reads it."""
+    key = f"k{next(salt)}s"
+    reads = [{"x": f"{{{{ {key}{number - 1}.output.rows }}}}"} for number in range(size)]
+    return [step(f"{key}0"), *(step(f"{key}{n}", f"{key}{n - 1}", inputs=reads[n]) for n in range(1, size))]
 
 
-@pytest.mark.parametrize(
-    "steps", [CHAIN, FAN_OUT, MANY_EDGES, BACKWARDS], ids=["chain", "fan-out", "edges", "backwards"]
-)
-def test_case_28_large_definitions_compile_in_well_under_a_second(steps: list[dict[str, Any]]) -> None:
-    started = time.process_time()
-
-    assert len(plan_of(*steps).steps) == len(steps)
-    assert time.process_time() - started < 3  # a fraction of it when nothing measures coverage
+def fan_out(size: int) -> Steps:
+    key = f"k{next(salt)}s"
+    reads = [{"x": f"{{{{ {key}.output.field{number} }}}}"} for number in range(size)]
+    return [step(key), *(step(f"{key}{n}", key, inputs=reads[n]) for n in range(1, size))]
 
 
-def test_many_steps_of_an_agent_with_a_large_schema_are_checked_in_time() -> None:
+def many_edges(size: int) -> Steps:
+    return [step(f"s{n}", *(f"s{before}" for before in range(max(0, n - 10), n))) for n in range(size)]
+
+
+def backwards(size: int) -> Steps:
+    return [step(f"s{n}", *([f"s{n + 1}"] if n < size - 1 else [])) for n in range(size)]
+
+
+SHAPES = [chain, fan_out, many_edges, backwards]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_thousand_steps_compile_within_a_second(shape: Callable[[int], Steps]) -> None:
+    steps = shape(1_000)
+    with spent() as cost:
+        plan = plan_of(*steps)
+    assert len(plan.steps) == 1_000
+    assert cost.seconds < 1
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_compiling_costs_as_much_as_there_are_steps(shape: Callable[[int], Steps]) -> None:
+    def prepare(size: int) -> Callable[[], Plan]:
+        steps = shape(size)
+        return lambda: plan_of(*steps)
+
+    assert growth(prepare, 200, 2_000) < LINEAR * 10
+
+
+def test_the_schemas_of_an_agent_are_read_once_for_all_its_steps() -> None:
     fields = {f"p{n}": {"$ref": "#/$defs/a"} for n in range(3_000)}
     closed = {"properties": fields, "additionalProperties": False, "$defs": {"a": {"default": 1}}}
     large = agent(input_schema={**closed, "required": list(fields)}, output_schema=closed)
     reads = {"p1": "{{ root.output.p1.x }}"}
-    started = time.process_time()
 
-    plan = plan_of(step("root"), *(step(f"s{n}", "root", inputs=reads) for n in range(1_500)), agents=(large,))
+    def prepare(size: int) -> Callable[[], Plan]:
+        steps = [step("root"), *(step(f"s{n}", "root", inputs=reads) for n in range(size))]
+        return lambda: plan_of(*steps, agents=(large,))
 
-    assert len(plan.steps) == 1_501
-    assert time.process_time() - started < 5  # a fraction of it when nothing measures coverage
-
-
-BAD = {
-    "one ring": [step(f"s{n}", f"s{(n + 1) % 2_000}") for n in range(2_000)],
-    "self edges": [step(f"s{n}", f"s{n}") for n in range(2_000)],
-    "same key": [step("same") for _ in range(2_000)],
-    "unknown steps": [step(f"s{n}", *(f"x{n}y{each}" for each in range(5))) for n in range(2_000)],
-    "unknown names": [
-        step(f"s{n}", inputs={f"i{each}": f"{{{{ x{n}.y }}}}" for each in range(5)}) for n in range(2_000)
-    ],
-}
+    assert len(prepare(1_500)().steps) == 1_501
+    assert growth(prepare, 15, 1_500) < 25  # 6 where the schemas outweigh the steps, 100 where each step reads them
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_case_28_large_bad_definitions_are_refused_as_fast(name: str) -> None:
-    started = time.process_time()
-    problems = problems_of(*BAD[name])
+def ring(size: int) -> Steps:
+    return [step(f"s{n}", f"s{(n + 1) % size}") for n in range(size)]
 
-    assert time.process_time() - started < 5  # a fraction of it when nothing measures coverage
+
+def self_edges(size: int) -> Steps:
+    return [step(f"s{n}", f"s{n}") for n in range(size)]
+
+
+def same_key(size: int) -> Steps:
+    return [step("same") for _ in range(size)]
+
+
+def unknown_steps(size: int) -> Steps:
+    return [step(f"s{n}", *(f"x{n}y{each}" for each in range(5))) for n in range(size)]
+
+
+def unknown_names(size: int) -> Steps:
+    key = f"k{next(salt)}"
+    return [step(f"s{n}", inputs={f"i{each}": f"{{{{ {key}x{n}.y }}}}" for each in range(5)}) for n in range(size)]
+
+
+BAD = [ring, self_edges, same_key, unknown_steps, unknown_names]
+
+
+@pytest.mark.parametrize("shape", BAD)
+def test_large_bad_definitions_are_refused_as_fast(shape: Callable[[int], Steps]) -> None:
+    def prepare(size: int) -> Callable[[], list[Problem]]:
+        steps = shape(size)
+        return lambda: problems_of(*steps)
+
+    with spent() as cost:
+        problems = prepare(2_000)()
+    assert cost.seconds < 1
     assert 0 < len(problems) <= MAX_PROBLEMS
+    assert growth(prepare, 200, 2_000) < LINEAR * 10
 
 
 def test_the_api_may_ask_for_problems_without_compiling() -> None:
