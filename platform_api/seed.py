@@ -7,10 +7,11 @@ from platform_api.access.passwords import Passwords, password_problems
 from platform_api.access.principal import PlatformRole
 from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
+from platform_api.resources.audit_log.service import AuditLog
 from platform_api.resources.auth.lockout import Lockout
 from platform_api.resources.templates.service import write_official_templates
 from platform_api.resources.tenants.service import Tenants
-from platform_api.resources.users.service import Users
+from platform_api.resources.users.service import Users, person
 from platform_api.settings import AuthSettings, Settings, SettingsInvalid
 
 PLATFORM_TENANT = "platform"
@@ -45,7 +46,8 @@ async def seed(sessions: Sessions, settings: Settings) -> SeedResult:
         admin = await Users(scope).create(
             email=auth.admin_email, password_hash=password_hash, full_name="Administrator", role=PlatformRole.ADMIN
         )
-        await Tenants(scope).create(PLATFORM_TENANT, owner_id=admin.id)
+        tenant = await Tenants(scope).create(PLATFORM_TENANT, owner_id=admin.id)
+        await AuditLog(scope, tenant_id=tenant.id).record("user.create", "user", admin.id, after=person(admin))
     return SeedResult(admin_email=auth.admin_email, generated_password=password if generated else None)
 
 

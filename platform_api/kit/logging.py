@@ -18,7 +18,12 @@ from platform_api.settings import LogSettings
 
 FILE_BYTES = 10 * 1024 * 1024
 FILES_KEPT = 5
-_SECRET = re.compile(r"password|secret|token|authorization|cookie|api_?key|credential", re.IGNORECASE)
+_SECRET = re.compile(
+    r"password|passphrase|secret|token|authorization|cookie|(api|private)[_-]?key|credential", re.IGNORECASE
+)
+_AMOUNT = re.compile(r"(max|prompt|completion)_?tokens", re.IGNORECASE)
+"""Tokens that a model reads and writes: numbers, and worth telling."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|\n")
 _OURS = "turbocat"
 _TELLTALES = ("httpx", "httpcore", "hpack")
@@ -117,7 +122,7 @@ def escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 def is_secret_name(name: str) -> bool:
     """Whether a field of this name is blanked in logs and audit entries."""
-    return _SECRET.search(name) is not None
+    return _SECRET.search(name) is not None and _AMOUNT.fullmatch(name) is None
 
 
 def _blanked(key: str, value: Any) -> Any:

@@ -9,12 +9,12 @@ from pydantic.alias_generators import to_camel
 T = TypeVar("T")
 
 
-def _zulu(value: datetime) -> str:
+def zulu(value: datetime) -> str:
+    """ISO-8601 in UTC with `Z`."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-UtcTime = Annotated[datetime, PlainSerializer(_zulu, return_type=str, when_used="json")]
-"""ISO-8601 in UTC with `Z`."""
+UtcTime = Annotated[datetime, PlainSerializer(zulu, return_type=str, when_used="json")]
 
 
 class Body(BaseModel):

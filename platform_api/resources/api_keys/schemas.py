@@ -26,7 +26,9 @@ class ApiKeyCreate(Body):
 class ApiKeyState(View):
     """What the audit log keeps of a key."""
 
+    user_id: UUID
     name: str
+    key_prefix: str
     scopes: list[str] | None
     project_id: UUID | None
     expires_at: UtcTime | None
@@ -37,8 +39,6 @@ class ApiKeyView(ApiKeyState):
     """A key without its secret. `lastUsedAt` and `usageCount` lag by some seconds."""
 
     id: UUID
-    user_id: UUID
-    key_prefix: str
     last_used_at: UtcTime | None
     usage_count: int
     created_at: UtcTime

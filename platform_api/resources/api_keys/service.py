@@ -63,12 +63,13 @@ class ApiKeyService:
         self._check_not_wider(row)
         if not in_future(row.expires_at, clock.now()):
             raise InvalidState("This key has expired; make a new one")
+        before = _state(row)
         new = new_project_key() if is_projects else new_user_key()
         row.user_id = self._user_id()
         row.key_prefix, row.key_hash = new.prefix, new.hash
         row.version += 1
         await self._keys.save(row)
-        await self._audit.record("api-key.rotate", "api-key", row.id, before=None, after=_state(row))
+        await self._audit.record("api-key.rotate", "api-key", row.id, before=before, after=_state(row))
         return _issued(row, new)
 
     async def revoke(self, key_id: UUID) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlmodel import SQLModel
+from pydantic.alias_generators import to_camel
 
 from platform_api.access.principal import Principal, Via
 from platform_api.access.scope import AccountScope, SystemScope, TenantScope
@@ -16,10 +16,11 @@ from platform_api.kit import clock
 from platform_api.kit.logging import is_secret_name
 from platform_api.kit.pagination import Paging
 from platform_api.kit.request_context import current_request
+from platform_api.kit.schemas import zulu
 from platform_api.kit.sorting import Sorting
 from platform_api.resources.audit_log.repository import AuditFilter, AuditLogReader, AuditLogWriter
 
-State = Mapping[str, Any] | BaseModel | SQLModel
+State = Mapping[str, Any] | BaseModel
 _NEVER = frozenset({"ciphertext", "nonce", "env_vars", "envVars", "refresh_hash", "key_hash", "token_hash"})
 
 
@@ -42,7 +43,7 @@ class AuditLog:
         before: State | None = None,
         after: State | None = None,
     ) -> None:
-        """Adds one entry (`agent.update`); secrets are taken out of `before` and `after`."""
+        """Adds one entry (`agent.update`). What `before` and `after` keep has no secrets, and camelCase fields."""
         request = current_request()
         await self._writer.add(
             models.AuditLog(
@@ -90,15 +91,20 @@ def _actor(principal: Principal | None, user_id: UUID | None) -> ActorKind:
 def _shown(state: State | None) -> dict[str, Any] | None:
     if state is None:
         return None
-    plain = state.model_dump(mode="json") if isinstance(state, BaseModel) else dict(state)
-    return {key: _without_secrets(value) for key, value in plain.items() if not _hidden(key)}
+    plain = state.model_dump(mode="json", by_alias=True) if isinstance(state, BaseModel) else dict(state)
+    return {to_camel(key): _without_secrets(value) for key, value in plain.items() if not _hidden(key)}
 
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _without_secrets(each) for key, each in value.items() if not _hidden(str(key))}
+        kept = {str(key): each for key, each in value.items() if not _hidden(str(key))}
+        if any(is_secret_name(str(kept.get(label))) for label in ("type", "name")):
+            kept.pop("value", None)  # `{"type": "apiKey", "value": …}`, `{"name": "Authorization", "value": …}`
+        return {key: _without_secrets(each) for key, each in kept.items()}
     if isinstance(value, list | tuple):
         return [_without_secrets(each) for each in value]
+    if isinstance(value, datetime):
+        return zulu(value)
     return value if isinstance(value, str | int | float | bool) or value is None else str(value)
 
 

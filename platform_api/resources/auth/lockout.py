@@ -4,7 +4,7 @@ The audit log is the counter: it is written for every login anyway, survives res
 processes. An account is named by a digest of its address, so that nothing is stored of addresses that were guessed.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
@@ -21,6 +21,7 @@ LOCK = timedelta(minutes=15)
 ACCOUNT = "account"
 LOGIN = "auth.login"
 FAILURE = "auth.login_failed"
+LOCKED = "auth.account_locked"
 
 
 class Lockout:
@@ -36,23 +37,34 @@ class Lockout:
 
     async def check(self) -> None:
         """Raises `AccountLocked` with the seconds that are left in `Retry-After`."""
-        now = clock.now()
-        failures = []
-        for action, at in await AuditLog(self._scope).times_since(ACCOUNT, self.account_id, now - WINDOW - LOCK):
-            if action != FAILURE:
-                break
-            failures.append(at)
-        if not failures or sum(at > failures[0] - WINDOW for at in failures) < MAX_FAILURES:
-            return
-        left = (failures[0] + LOCK - now).total_seconds()
+        locked_until = await self._locked_until()
+        left = (locked_until - clock.now()).total_seconds() if locked_until else 0
         if left > 0:
             raise AccountLocked(
                 "Too many failed logins; wait before you try again", headers={"Retry-After": str(int(left) + 1)}
             )
 
-    async def record_failure(self, user_id: UUID | None) -> None:
-        """Counts one."""
-        await AuditLog(self._scope, user_id=user_id).record(FAILURE, ACCOUNT, self.account_id)
+    async def record_failure(self, *, tenant_id: UUID | None, user_id: UUID | None) -> None:
+        """Counts one, and tells of the lock when it was the last that was free; both lie in the account's tenant."""
+        audit = AuditLog(self._scope, tenant_id=tenant_id, user_id=user_id)
+        await audit.record(FAILURE, ACCOUNT, self.account_id)
+        locked_until = await self._locked_until()
+        if locked_until is not None:
+            await audit.record(LOCKED, ACCOUNT, self.account_id, after={"lockedUntil": locked_until})
+
+    async def _locked_until(self) -> datetime | None:
+        """When the newest lock ends, or ended."""
+        failures = []
+        earliest = clock.now() - WINDOW - LOCK
+        for action, at in await AuditLog(self._scope).times_since(ACCOUNT, self.account_id, earliest):
+            if action == LOCKED:
+                continue
+            if action != FAILURE:
+                break
+            failures.append(at)
+        if not failures or sum(at > failures[0] - WINDOW for at in failures) < MAX_FAILURES:
+            return None
+        return failures[0] + LOCK
 
 
 def account_id(email: str) -> UUID:

@@ -86,8 +86,10 @@ class Recovery:
         """The address is the user's. Raises `ValidationFailed`."""
         async with system_scope(self._sessions) as scope:
             user = await self._owner(scope, TokenPurpose.VERIFY_EMAIL, token)
+            before = {"email_verified_at": user.email_verified_at}
             await Users(scope).mark_verified(user.id)
-            await (await _audit(scope, user)).record("auth.email_verified", "user", user.id)
+            after = {"email_verified_at": user.email_verified_at}
+            await (await _audit(scope, user)).record("auth.email_verified", "user", user.id, before, after)
 
     async def _owner(self, scope: SystemScope, purpose: TokenPurpose, token: str) -> User:
         user = await Users(scope).find(await OneTimeTokens(scope).use(purpose, token))
@@ -107,6 +109,7 @@ class Recovery:
             user = await self._reachable(scope, email)
             if user is not None and user.email_verified_at is None:
                 await self._mailroom.verification(scope, user)
+                await (await _audit(scope, user)).record("auth.verification_asked", "user", user.id)
 
     async def _reachable(self, scope: SystemScope, email: str) -> User | None:
         """The active user of an address, held so that mails to one person take turns."""

@@ -17,6 +17,7 @@ from platform_api.db.enums import TokenPurpose
 from platform_api.db.models import Tenant, User
 from platform_api.errors import Forbidden, InvalidCredentials, TokenReused, ValidationFailed
 from platform_api.kit import clock
+from platform_api.kit.ids import new_id
 from platform_api.resources.audit_log.service import AuditLog
 from platform_api.resources.auth.lockout import ACCOUNT, LOGIN, Lockout
 from platform_api.resources.auth.one_time_tokens import OneTimeTokens
@@ -25,7 +26,7 @@ from platform_api.resources.auth.schemas import Registration
 from platform_api.resources.sessions.login import IssuedTokens, LoginSessions
 from platform_api.resources.sessions.service import UserSessions
 from platform_api.resources.tenants.service import Tenants
-from platform_api.resources.users.service import Users, check_new_password
+from platform_api.resources.users.service import Users, check_new_password, person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class Identity:
                 wanted.tenant_name or f"{user.full_name}'s workspace", owner_id=user.id
             )
             audit = AuditLog(scope, tenant_id=tenant.id, user_id=user.id)
-            await audit.record("auth.register", "user", user.id)
+            await audit.record("auth.register", "user", user.id, after=person(user))
             await self._mailroom.verification(scope, user)
             return await sign_in(scope, self._tokens, user, tenant)
 
@@ -81,11 +82,12 @@ class Identity:
         lockout = Lockout(scope, email)
         await lockout.hold()
         await lockout.check()
+        tenants = await Tenants(scope).of_user(known.id if known else new_id())  # the same work for both
         if known is None or not matches:
-            await lockout.record_failure(known.id if known else None)
+            tenant_id = tenants[0][0].id if tenants else None
+            await lockout.record_failure(tenant_id=tenant_id, user_id=known.id if known else None)
             return None
         user = await Users(scope).get(known.id, lock=True)
-        tenants = await Tenants(scope).of_user(user.id)
         if not tenants:
             raise Forbidden("You belong to no tenant; ask to be invited to one")
         tenant = tenants[0][0]
@@ -110,7 +112,10 @@ class Identity:
             await Lockout(scope, user.email).check()
         if not await self._passwords.matches(current, user.password_hash):
             async with system_scope(self._sessions) as scope:
-                await Lockout(scope, user.email).record_failure(user.id)
+                lockout = Lockout(scope, user.email)
+                await lockout.hold()
+                await lockout.check()
+                await lockout.record_failure(tenant_id=principal.tenant_id, user_id=user.id)
             wrong = Problem(path="currentPassword", code="INCORRECT", message="This is not your password")
             raise ValidationFailed("This is not your password", details=[wrong])
         password_hash = await self._passwords.hash(new)

@@ -46,11 +46,15 @@ _STEP_COUNTER = {
 }
 
 
-async def admit(scope: TenantScope, execution: Execution) -> Execution:
-    """Adds the row as PENDING with its event, in the caller's transaction: from its commit on nothing is lost."""
+async def admit(scope: TenantScope, execution: Execution, *, due_at: datetime | None = None) -> Execution:
+    """Adds the row as PENDING with its event, in the caller's transaction: from its commit on nothing is lost.
+
+    It is due now, or at `due_at` where that is still to come.
+    """
+    now = clock.now()
     execution.tenant_id = scope.tenant_id
     execution.status = ExecutionStatus.PENDING
-    execution.queued_at = clock.now()
+    execution.queued_at = max(due_at or now, now)
     execution.last_seq = 1
     execution.steps_total = len(execution.plan["steps"])
     scope.session.add(execution)

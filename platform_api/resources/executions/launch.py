@@ -9,7 +9,6 @@ from flows.states import TriggerType
 from platform_api.access.principal import Via
 from platform_api.access.scope import TenantScope
 from platform_api.db.models import Execution, Workflow
-from platform_api.kit import clock
 from platform_api.kit.ids import new_id
 from platform_api.kit.request_context import current_request
 from platform_api.resources.audit_log.service import AuditLog
@@ -39,10 +38,9 @@ class Launcher:
         workflow = await self._workflows.get(workflow_id)
         plan = await self._planner.plan(workflow)
         inputs = await checked_inputs(plan, body.inputs)
-        execution = await admit(self._scope, self._row(workflow, plan, inputs, body))
-        if body.run_at is not None and body.run_at > clock.now():
-            execution.queued_at = body.run_at
-            await self._scope.session.flush()
+        execution = await admit(self._scope, self._row(workflow, plan, inputs, body), due_at=body.run_at)
+        after = {"execution_id": execution.id, "environment": execution.environment, "run_at": body.run_at}
+        await self._audit.record("workflow.execute", "workflow", workflow.id, after=after)
         self._scope.after_commit(partial(self._delivery.attempt, execution.id))
         return execution
 

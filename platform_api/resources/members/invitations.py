@@ -147,7 +147,7 @@ async def _join(scope: SystemScope, invitation: Invitation, user: User) -> Tenan
 
 
 def _new_password(wanted: Acceptance) -> str:
-    """The password of an account that is new or unproven; raises `ValidationFailed` with all that is missing or weak."""
+    """The password of a new or unproven account; raises `ValidationFailed` with all that is missing or weak."""
     missing = [name for name, value in (("password", wanted.password), ("fullName", wanted.full_name)) if not value]
     if missing or wanted.password is None:
         message = "Nobody has confirmed this address yet: choose a password and say your name"

@@ -35,9 +35,15 @@ class ProjectRepository(Repository[Project]):
         )
         return (await self.session.execute(named)).first() is not None
 
-    async def close(self, project_id: UUID) -> None:
-        """Revokes the project's keys and destroys its secrets."""
+    async def revoke_keys(self, project_id: UUID) -> list[tuple[UUID, str]]:
+        """Revokes the keys that are bound to the project; gives id and name of each."""
         keys = update(ApiKey).where(col(ApiKey.project_id) == project_id, col(ApiKey.tenant_id) == self.tenant_id)
-        await self.session.execute(keys.where(col(ApiKey.revoked_at).is_(None)).values(revoked_at=clock.now()))
+        revoked = keys.where(col(ApiKey.revoked_at).is_(None)).values(revoked_at=clock.now())
+        rows = await self.session.execute(revoked.returning(col(ApiKey.id), col(ApiKey.name)))
+        return [(row.id, row.name) for row in rows]
+
+    async def destroy_secrets(self, project_id: UUID) -> list[tuple[UUID, str]]:
+        """Destroys the project's secrets; gives id and name of each."""
         secrets = delete(Secret).where(col(Secret.project_id) == project_id, col(Secret.tenant_id) == self.tenant_id)
-        await self.session.execute(secrets)
+        rows = await self.session.execute(secrets.returning(col(Secret.id), col(Secret.name)))
+        return [(row.id, row.name) for row in rows]

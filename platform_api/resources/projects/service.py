@@ -80,7 +80,10 @@ class ProjectService:
         """Takes the project out of sight; its keys are dead and its secrets gone with the commit."""
         project = await self.get(project_id, lock=True)
         check_version(project.version, expected)
-        await self._projects.close(project_id)
+        for key_id, name in await self._projects.revoke_keys(project_id):
+            await self._audit.record("api-key.revoke", "api-key", key_id, before={"name": name})
+        for secret_id, name in await self._projects.destroy_secrets(project_id):
+            await self._audit.record("secret.delete", "secret", secret_id, before={"name": name})
         await self._projects.soft_delete(project)
         await self._audit.record("project.delete", "project", project.id, before=_state(project), after=None)
 

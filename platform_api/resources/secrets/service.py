@@ -41,12 +41,13 @@ class SecretService:
             secret = self._new(name)
             seal(secret, value, cipher)
             await self._secrets.add(secret)
-            await self._record("secret.create", secret)
+            await self._audit.record("secret.create", "secret", secret.id, after=_state(secret))
             return secret
+        before = _state(secret)
         seal(secret, value, cipher)
         secret.version += 1
         await self._secrets.save(secret)
-        await self._record("secret.update", secret)
+        await self._audit.record("secret.update", "secret", secret.id, before=before, after=_state(secret))
         return secret
 
     async def delete(self, name: str) -> None:
@@ -56,7 +57,7 @@ class SecretService:
         if secret is None:
             raise NotFound(f"There is no secret {name}")
         await self._secrets.remove(secret)
-        await self._record("secret.delete", secret)
+        await self._audit.record("secret.delete", "secret", secret.id, before=_state(secret))
 
     def _new(self, name: str) -> Secret:
         """A row that is sealed before it is stored."""
@@ -77,11 +78,6 @@ class SecretService:
         elif self._scope.caller.project_id is not None:
             raise Forbidden("This key is bound to a project; the secrets of the whole tenant are out of its reach")
 
-    async def _record(self, action: str, secret: Secret) -> None:
-        state: dict[str, Any] = {"name": secret.name, "projectId": secret.project_id, "version": secret.version}
-        before, after = (state, None) if action == "secret.delete" else (None, state)
-        await self._audit.record(action, "secret", secret.id, before=before, after=after)
-
 
 class SecretNames:
     """The names of secrets, for the slices that check what refers to them; works without a caller too."""
@@ -98,3 +94,8 @@ class SecretNames:
             )
             for wanted in project_ids
         }
+
+
+def _state(secret: Secret) -> dict[str, Any]:
+    """What the audit log keeps; the version tells that a value was replaced."""
+    return {"name": secret.name, "project_id": secret.project_id, "version": secret.version}

@@ -1,6 +1,7 @@
 """Making users, one's own profile, one's own password."""
 
 import unicodedata
+from typing import Any
 from uuid import UUID
 
 from agents.errors import Problem
@@ -109,6 +110,11 @@ async def own_tenants(scope: AccountScope) -> list[TenantMembership]:
 def normalise_email(email: str) -> str:
     """One spelling per address: composed characters, no surrounding space, lower case."""
     return unicodedata.normalize("NFC", email).strip().lower()
+
+
+def person(user: User) -> dict[str, Any]:
+    """What the audit log keeps of a new user."""
+    return {"email": user.email, "full_name": user.full_name, "role": user.role}
 
 
 def check_new_password(password: str, *, path: str) -> None:

@@ -77,9 +77,11 @@ class WorkflowService:
         await self._for_change(workflow_id)
         version = await self._versions.numbered(workflow_id, number)
         parts = {key: value for key, value in version.definition.items() if key in PARTS}
-        return await self.update(workflow_id, parts, if_match)
+        return await self.update(workflow_id, parts, if_match, action="workflow.restore")
 
-    async def update(self, workflow_id: UUID, document: Document, if_match: str | None) -> WorkflowDetail:
+    async def update(
+        self, workflow_id: UUID, document: Document, if_match: str | None, *, action: str = "workflow.update"
+    ) -> WorkflowDetail:
         """Changes what the document names; `steps`, where they are sent, are the whole list."""
         workflow = await self._for_change(workflow_id)
         stored = await self._reader.definition(workflow)
@@ -87,9 +89,9 @@ class WorkflowService:
         check_version(workflow.version, expected_version(if_match, draft.version))
         starts = draft.becomes(ResourceStatus.ACTIVE) and workflow.status is not ResourceStatus.ACTIVE
         if not starts and not {*PARTS, "projectId"} & set(document):
-            return await self._change(workflow, stored, draft, Checked(definition=stored))
+            return await self._change(workflow, stored, draft, Checked(definition=stored), action)
         whole = stored.model_dump(mode="json", by_alias=True) | dict(document)
-        return await self._change(workflow, stored, draft, await self._checked(workflow, draft, whole))
+        return await self._change(workflow, stored, draft, await self._checked(workflow, draft, whole), action)
 
     async def replace(self, workflow_id: UUID, document: Document, if_match: str | None) -> WorkflowDetail:
         """Changes everything to what the document says; what is left out falls back to its default."""
@@ -97,7 +99,8 @@ class WorkflowService:
         stored = await self._reader.definition(workflow)
         draft = await self._check.placed(read_head(WorkflowWhole, document), current=workflow.project_id)
         check_version(workflow.version, expected_version(if_match, draft.version))
-        return await self._change(workflow, stored, draft, await self._checked(workflow, draft, document))
+        checked = await self._checked(workflow, draft, document)
+        return await self._change(workflow, stored, draft, checked, "workflow.update")
 
     async def delete(self, workflow_id: UUID, if_match: str | None) -> None:
         """Takes the workflow out of sight; its Prefect deployments and schedule go after the commit."""
@@ -147,7 +150,7 @@ class WorkflowService:
         return workflow
 
     async def _change(
-        self, workflow: Workflow, stored: WorkflowDefinition, draft: Draft, checked: Checked
+        self, workflow: Workflow, stored: WorkflowDefinition, draft: Draft, checked: Checked, action: str
     ) -> WorkflowDetail:
         head, definition = _sound(draft, checked)
         before, was_active = frozen(workflow, stored), workflow.status is ResourceStatus.ACTIVE
@@ -158,7 +161,7 @@ class WorkflowService:
             return await self._reader.detail(workflow)
         workflow.version += 1
         await self._workflows.save(workflow)
-        await self._record(workflow, definition, "workflow.update", before=before)
+        await self._record(workflow, definition, action, before=before)
         if definition != stored:
             await self._steps.replace(workflow.id, step_rows(workflow, definition, checked.agents))
         if was_active or workflow.status is ResourceStatus.ACTIVE:

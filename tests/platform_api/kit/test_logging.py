@@ -45,11 +45,20 @@ def test_other_libraries_lines_look_the_same(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ["password", "newPassword", "refresh_token", "Authorization", "api_key", "apiKey", "client_secret", "cookie"],
+    [
+        *("password", "newPassword", "passphrase", "refresh_token", "Authorization", "cookie", "client_secret"),
+        *("api_key", "apiKey", "X-API-Key", "private_key"),
+    ],
 )
 def test_what_is_named_like_a_secret_is_blanked(folder: Path, field: str) -> None:
     structlog.get_logger("x").warning("event", **{field: "hunter2"}, nested={field: "hunter2"})
     assert "hunter2" not in (folder / "api.log").read_text()
+
+
+@pytest.mark.parametrize("field", ["maxTokens", "prompt_tokens", "completionTokens"])
+def test_how_many_tokens_a_model_used_is_no_secret(folder: Path, field: str) -> None:
+    structlog.get_logger("x").warning("event", **{field: 512})
+    assert lines(folder)[0][field] == 512
 
 
 def test_no_value_forges_a_line_or_colours_a_terminal(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

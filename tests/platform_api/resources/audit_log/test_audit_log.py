@@ -1,5 +1,6 @@
 """The audit log: what is written, what is left out, who reads it."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from platform_api.resources.audit_log.service import AuditLog
 from tests.fixtures.http import PASSWORD, Member, register
 
 PATH = "/api/v1/audit-logs"
+SEEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 async def entries(client: httpx.AsyncClient, member: Member, query: str = "") -> list[dict[str, Any]]:
@@ -29,7 +31,7 @@ async def test_what_one_does_is_told_with_before_and_after(client: httpx.AsyncCl
     headers = {**member.headers, "X-Request-ID": "audit-test-1", "User-Agent": "tests/1"}
     await client.patch("/api/v1/users/me", json={"fullName": "Grace"}, headers=headers)
     (entry,) = await entries(client, member, "&action=user.update")
-    assert (entry["before"], entry["after"]) == ({"full_name": "Ada Example"}, {"full_name": "Grace"})
+    assert (entry["before"], entry["after"]) == ({"fullName": "Ada Example"}, {"fullName": "Grace"})
     assert (entry["userId"], entry["actor"], entry["resourceId"]) == (member.user["id"], "user", member.user["id"])
     assert (entry["requestId"], entry["userAgent"]) == ("audit-test-1", "tests/1")
 
@@ -87,11 +89,23 @@ async def test_filters_and_pages(client: httpx.AsyncClient) -> None:
 async def test_nested_secrets_are_taken_out_and_values_stay_json(client: httpx.AsyncClient, sessions: Sessions) -> None:
     member = await register(client)
     tenant_id, resource_id = UUID(member.tenant["id"]), new_id()
-    after = {"config": {"headers": [{"authorization": "x", "kept": 1}], "password": "x"}, "id": resource_id}
+    headers = [{"authorization": "x", "X-API-Key": "x", "kept": 1}, {"name": "Cookie", "value": "x"}]
+    auth = {"type": "apiKey", "in": "query", "value": "x"}
+    after = {
+        "config": {"headers": headers, "password": "x", "auth": auth},
+        "limits": {"maxTokens": 5},
+        "id": resource_id,
+        "seen_at": SEEN,
+    }
     async with tenant_scope(sessions, tenant_id) as scope:
         await AuditLog(scope).record("agent.update", "agent", resource_id, after=after)
     (entry,) = await entries(client, member, "&action=agent.update")
-    assert entry["after"] == {"config": {"headers": [{"kept": 1}]}, "id": str(resource_id)}
+    assert entry["after"] == {
+        "config": {"headers": [{"kept": 1}, {"name": "Cookie"}], "auth": {"type": "apiKey", "in": "query"}},
+        "limits": {"maxTokens": 5},
+        "id": str(resource_id),
+        "seenAt": "2026-01-02T03:04:05.000Z",
+    }
     assert (entry["actor"], entry["userId"]) == ("system", None)
 
 

@@ -135,8 +135,8 @@ class TestChange:
         other = await register(client)
         await admin.patch(f"/users/{other.user['id']}", {"fullName": "Renamed", "role": "AGENT"})
         entry = (await admin.get("/audit-logs", resourceId=other.user["id"])).json()["data"][0]
-        assert entry["before"] == {"full_name": "Ada Example", "role": "USER"}
-        assert entry["after"] == {"full_name": "Renamed", "role": "AGENT"}
+        assert entry["before"] == {"fullName": "Ada Example", "role": "USER"}
+        assert entry["after"] == {"fullName": "Renamed", "role": "AGENT"}
         assert entry["userId"] == str(admin.user_id)
 
     async def test_a_stale_version_is_refused(self, client: httpx.AsyncClient, admin: Api) -> None:
