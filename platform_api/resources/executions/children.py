@@ -1,0 +1,80 @@
+"""Nested runs: each WORKFLOW step has an execution of its own, linked to its parent's and to the step's path."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from flows.plan import Plan
+from flows.runtime.ports import Run, StepAttempt
+from flows.states import EXECUTION_MOVES, ExecutionStatus
+from platform_api.db.models import Execution, ExecutionEvent
+from platform_api.kit import clock
+from platform_api.kit.ids import new_id
+from platform_api.resources.executions.past import load_past
+from platform_api.resources.executions.record import Record
+
+_OPEN = frozenset(status for status, following in EXECUTION_MOVES.items() if following)
+
+
+async def open_child(record: Record, attempt: StepAttempt, plan: Plan, inputs: dict[str, Any]) -> Run:
+    """The child that `attempt` runs; `record` is the parent's. One that was interrupted has its past with it."""
+    await record.flush()
+    row = await _newest(record, record.row.id, attempt.path, _OPEN)
+    if row is None:
+        row = _row(record.row, attempt, plan, inputs)
+        record.session.add(row)
+        await record.session.flush()
+        record.session.add(_admission(row))
+    kept = Plan.model_validate(row.plan)
+    return Run(
+        execution_id=row.id,
+        plan=kept,
+        inputs=row.inputs,
+        environment=row.environment,
+        trigger_type=row.trigger_type,
+        request_id=row.request_id,
+        past=await load_past(record.session, row.id, kept),
+        active_seconds=row.active_ms / 1000,
+        depth=row.depth,
+    )
+
+
+async def _newest(record: Record, parent_id: UUID, path: str, statuses: frozenset[ExecutionStatus]) -> Execution | None:
+    mine = (col(Execution.parent_execution_id) == parent_id, col(Execution.parent_path) == path)
+    statement = select(Execution).where(*mine, col(Execution.status).in_(statuses))
+    found = await record.session.execute(statement.order_by(col(Execution.id).desc()).limit(1))
+    return found.scalar_one_or_none()
+
+
+def _row(parent: Execution, attempt: StepAttempt, plan: Plan, inputs: dict[str, Any]) -> Execution:
+    """It counts as submitted, since nobody but its parent's process ever runs it."""
+    now = clock.now()
+    return Execution(
+        id=new_id(),
+        tenant_id=parent.tenant_id,
+        workflow_id=UUID(plan.workflow.id),
+        workflow_version=plan.workflow.version,
+        user_id=parent.user_id,
+        parent_execution_id=parent.id,
+        parent_path=attempt.path,
+        depth=parent.depth + 1,
+        trigger_type=parent.trigger_type,
+        status=ExecutionStatus.PENDING,
+        environment=parent.environment,
+        priority=parent.priority,
+        tags=parent.tags,
+        plan=plan.model_dump(mode="json", by_alias=True),
+        inputs=inputs,
+        steps_total=len(plan.steps),
+        queued_at=now,
+        submitted_at=now,
+        request_id=parent.request_id,
+        last_seq=1,
+    )
+
+
+def _admission(row: Execution) -> ExecutionEvent:
+    payload = {"status": row.status.value}
+    return ExecutionEvent(tenant_id=row.tenant_id, execution_id=row.id, seq=1, type="execution.status", payload=payload)
