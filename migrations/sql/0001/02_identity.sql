@@ -27,8 +27,6 @@ CREATE TABLE users (
     is_active boolean DEFAULT true NOT NULL,
     email_verified_at timestamptz,
     last_login_at timestamptz,
-    failed_logins integer NOT NULL,
-    locked_until timestamptz,
     preferences jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT pk_users PRIMARY KEY (id)
 );

@@ -14,9 +14,11 @@ from platform_api.db.models.columns import LIVING, choice, flag, instant, json_o
 class User(Changeable, Row, table=True):
     """A person, member of any number of tenants.
 
-    A tenant's scope sees the users who are its members, without `password_hash`, `failed_logins` and `locked_until`
-    (no grant: a plain `select(User)` is refused there; select with `options(*PROFILE)` of this package), and may
-    change `full_name`, `avatar_url`, `preferences` and `version`. All else is done in a system scope.
+    A tenant's scope sees the users who are its members, without `password_hash` (no grant: a plain `select(User)` is
+    refused there; select with `options(*PROFILE)` of this package), and may change `full_name`, `avatar_url`,
+    `preferences` and `version`. All else is done in a system scope.
+
+    Failed logins are not counted here: they count per address, with an account or without one, in the audit log.
     """
 
     __tablename__ = "users"
@@ -33,13 +35,8 @@ class User(Changeable, Row, table=True):
     is_active: bool = flag(True)
     email_verified_at: datetime | None = instant()
     last_login_at: datetime | None = instant()
-    failed_logins: int = 0  # not of the server: SQLAlchemy would fetch it after an update by a tenant's scope
-    locked_until: datetime | None = instant()
     preferences: dict[str, Any] = json_object()
 
 
-PRIVATE_COLUMNS = ("password_hash", "failed_logins", "locked_until")
-"""What no tenant's scope may read."""
-
-PROFILE = tuple(defer(getattr(User, name)) for name in PRIVATE_COLUMNS)
+PROFILE = (defer(User.password_hash),)  # type: ignore[arg-type]  # SQLModel types a column by its value
 """Options for `select(User)` in a tenant's scope: everything that the scope may read."""

@@ -152,12 +152,11 @@ async def test_a_tenant_scope_reads_its_members_profiles_and_changes_them(sessio
     assert row.email == user.email
 
 
-@pytest.mark.parametrize("column", ["password_hash", "failed_logins", "locked_until"])
-async def test_a_tenant_scope_never_reads_what_guards_the_login(sessions: Sessions, column: str) -> None:
+async def test_a_tenant_scope_never_reads_what_guards_the_login(sessions: Sessions) -> None:
     tenant = await create_tenant(sessions)
     with pytest.raises(DBAPIError, match="permission denied for table users"):
         async with tenant_scope(sessions, tenant.id) as scope:
-            await scope.session.execute(text(f"select {column} from users"))
+            await scope.session.execute(text("select password_hash from users"))
 
 
 @pytest.mark.parametrize("change", ["password_hash = 'x'", "role = 'ADMIN'", "email = 'x'", "is_active = true"])
