@@ -78,16 +78,17 @@ class Identity:
         return signed_in
 
     async def _settle(self, scope: SystemScope, email: str, known: User | None, matches: bool) -> SignedIn | None:
-        """Counts the attempt; the lock is asked again, because others may have failed during the hash."""
+        """Counts the attempt; the lock is asked again, because others may have failed during the hash, and the user is,
+        whose password may have been changed meanwhile."""
         lockout = Lockout(scope, email)
         await lockout.hold()
         await lockout.check()
         tenants = await Tenants(scope).of_user(known.id if known else new_id())  # the same work for both
-        if known is None or not matches:
+        user = await Users(scope).get(known.id, lock=True) if known is not None and matches else None
+        if known is None or user is None or _changed_since(known, user):
             tenant_id = tenants[0][0].id if tenants else None
             await lockout.record_failure(tenant_id=tenant_id, user_id=known.id if known else None)
             return None
-        user = await Users(scope).get(known.id, lock=True)
         if not tenants:
             raise Forbidden("You belong to no tenant; ask to be invited to one")
         tenant = tenants[0][0]
@@ -110,21 +111,31 @@ class Identity:
         async with system_scope(self._sessions) as scope:
             user = await Users(scope).get(user_id)
             await Lockout(scope, user.email).check()
-        if not await self._passwords.matches(current, user.password_hash):
-            async with system_scope(self._sessions) as scope:
-                lockout = Lockout(scope, user.email)
-                await lockout.hold()
-                await lockout.check()
-                await lockout.record_failure(tenant_id=principal.tenant_id, user_id=user.id)
+        matches = await self._passwords.matches(current, user.password_hash)
+        password_hash = await self._passwords.hash(new) if matches else None
+        async with system_scope(self._sessions) as scope:
+            changed = await self._set_password(scope, principal, user, password_hash)
+        if not changed:
             wrong = Problem(path="currentPassword", code="INCORRECT", message="This is not your password")
             raise ValidationFailed("This is not your password", details=[wrong])
-        password_hash = await self._passwords.hash(new)
-        async with system_scope(self._sessions) as scope:
-            await Users(scope).set_password(user_id, password_hash)
-            await OneTimeTokens(scope).void(TokenPurpose.RESET_PASSWORD, user_id)
-            await UserSessions(scope).end_all(user_id, but_family_of=principal.session_id)
-            audit = AuditLog(scope, tenant_id=principal.tenant_id, user_id=user_id)
-            await audit.record("user.password_change", "user", user_id)
+
+    async def _set_password(
+        self, scope: SystemScope, principal: Principal, known: User, password_hash: str | None
+    ) -> bool:
+        """Counts a wrong current password (None), else sets the new one. Lock and user are asked again, as for logins:
+        of guesses sent at once none slips past the count."""
+        lockout = Lockout(scope, known.email)
+        await lockout.hold()
+        await lockout.check()
+        if password_hash is None or _changed_since(known, await Users(scope).get(known.id, lock=True)):
+            await lockout.record_failure(tenant_id=principal.tenant_id, user_id=known.id)
+            return False
+        await Users(scope).set_password(known.id, password_hash)
+        await OneTimeTokens(scope).void(TokenPurpose.RESET_PASSWORD, known.id)
+        await UserSessions(scope).end_all(known.id, but_family_of=principal.session_id)
+        audit = AuditLog(scope, tenant_id=principal.tenant_id, user_id=known.id)
+        await audit.record("user.password_change", "user", known.id)
+        return True
 
 
 async def sign_in(scope: SystemScope, tokens: Tokens, user: User, tenant: Tenant) -> SignedIn:
@@ -138,3 +149,8 @@ def _person(principal: Principal) -> UUID:
     if principal.user_id is None:
         raise Forbidden("A project's key has no password")
     return principal.user_id
+
+
+def _changed_since(known: User, user: User) -> bool:
+    """Whether the password that was checked against `known` is worth nothing any more."""
+    return user.password_hash != known.password_hash or not user.is_active

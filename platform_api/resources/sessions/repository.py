@@ -56,42 +56,26 @@ class SessionRepository:
 
     async def end_family_of(self, session_id: UUID) -> None:
         """Ends the whole family that the session belongs to."""
-        statement = (
-            update(UserSession)
-            .where(
-                col(UserSession.family_id) == self._family(session_id).scalar_subquery(),
-                col(UserSession.revoked_at).is_(None),
-            )
-            .values(revoked_at=clock.now())
-        )
-        await self._session.execute(statement)
+        await self._end(col(UserSession.family_id) == self._family(session_id).scalar_subquery())
 
     async def end_family(self, user_id: UUID, family_id: UUID) -> bool:
         """Ends one open family of a user; False when there is none of that id."""
-        statement = (
-            update(UserSession)
-            .where(col(UserSession.family_id) == family_id, *_open(user_id))
-            .values(revoked_at=clock.now())
-            .returning(col(UserSession.id))
-        )
-        newest = (await self._session.execute(statement)).scalar_one_or_none()
-        if newest is None:
+        mine = col(UserSession.family_id) == family_id
+        if (await self._session.execute(select(col(UserSession.id)).where(mine, *_open(user_id)))).first() is None:
             return False
-        await self.end_family_of(newest)
+        await self._end(mine)
         return True
 
     async def end_all_of_user(
         self, user_id: UUID, *, tenant_id: UUID | None = None, but_family_of: UUID | None = None
     ) -> None:
         """Ends every session of a user: of one tenant where given, except the family of one session where given."""
-        statement = update(UserSession).where(
-            col(UserSession.user_id) == user_id, col(UserSession.revoked_at).is_(None)
-        )
+        which = [col(UserSession.user_id) == user_id]
         if tenant_id is not None:
-            statement = statement.where(col(UserSession.tenant_id) == tenant_id)
+            which.append(col(UserSession.tenant_id) == tenant_id)
         if but_family_of is not None:
-            statement = statement.where(col(UserSession.family_id) != self._family(but_family_of).scalar_subquery())
-        await self._session.execute(statement.values(revoked_at=clock.now()))
+            which.append(col(UserSession.family_id) != self._family(but_family_of).scalar_subquery())
+        await self._end(*which)
 
     async def page_of_user(self, user_id: UUID, paging: Paging) -> tuple[list[OpenSession], int]:
         """A user's open families, the one that was used last first."""
@@ -116,6 +100,14 @@ class SessionRepository:
     async def family_of(self, session_id: UUID) -> UUID | None:
         """The family that a session belongs to."""
         return (await self._session.execute(self._family(session_id))).scalar_one_or_none()
+
+    async def _end(self, *which: ColumnElement[bool]) -> None:
+        """Ends them, and what a rotation has added meanwhile: a statement that waited for the rotated row sees that row
+        as it is now, but not yet its successor; the next statement does."""
+        ending = update(UserSession).where(*which, col(UserSession.revoked_at).is_(None))
+        statement = ending.values(revoked_at=clock.now()).returning(col(UserSession.id))
+        while (await self._session.execute(statement)).scalars().all():
+            pass
 
     def _family(self, session_id: UUID) -> Select[tuple[UUID]]:
         return select(col(UserSession.family_id)).where(col(UserSession.id) == session_id)

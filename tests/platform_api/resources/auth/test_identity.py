@@ -2,18 +2,21 @@
 
 import asyncio
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import bcrypt
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlmodel import col, select
 
+from platform_api.access.scope import system_scope
 from platform_api.access.tokens import fingerprint
 from platform_api.db.engine import Sessions
 from platform_api.db.models import UserSession
 from platform_api.kit import clock
 from platform_api.resources.sessions.login import REUSE_GRACE
+from platform_api.resources.users.service import Users
 from tests.fixtures.http import PASSWORD, bearer, error_of, register
 
 LOGIN = "/api/v1/auth/login"
@@ -189,6 +192,30 @@ class TestLogin:
         answer = await client.post(LOGIN, json={"email": member.email, "password": PASSWORD})
         assert answer.status_code == 200
 
+    @pytest.mark.parametrize("path", ["/api/v1/auth/login", "/api/v1/users/me/password"])
+    async def test_a_password_that_is_replaced_while_it_is_checked_is_wrong(
+        self, app: FastAPI, client: httpx.AsyncClient, sessions: Sessions, monkeypatch: pytest.MonkeyPatch, path: str
+    ) -> None:
+        """The reset has ended all sessions: one that is opened just after it would go on."""
+        member, passwords = await register(client), app.state.platform.passwords
+        matches = passwords.matches
+
+        async def slowly(password: str, stored: str | None) -> bool:
+            found: bool = await matches(password, stored)
+            async with system_scope(sessions) as scope:
+                await Users(scope).set_password(UUID(member.user["id"]), await passwords.hash("Another-Pass-9"))
+            return found
+
+        monkeypatch.setattr(passwords, "matches", slowly)
+        login = {"email": member.email, "password": PASSWORD}
+        change = {"currentPassword": PASSWORD, "newPassword": "Attackers-Pass-9"}
+        body, status = (login, 401) if path.endswith("login") else (change, 400)
+        answer = await client.post(path, json=body, headers=member.headers)
+        assert answer.status_code == status, answer.text
+        monkeypatch.undo()
+        again = await client.post("/api/v1/auth/login", json={"email": member.email, "password": "Another-Pass-9"})
+        assert again.status_code == 200
+
     async def test_parallel_guesses_are_counted_one_by_one(self, client: httpx.AsyncClient) -> None:
         member = await register(client)
         guesses = [client.post(LOGIN, json={"email": member.email, "password": f"Wrong-{n}"}) for n in range(12)]
@@ -302,6 +329,13 @@ class TestChangePassword:
             answer = await client.post(self.PATH, json=body, headers=member.headers)
             assert error_of(answer, 400, "VALIDATION_ERROR")["details"][0]["path"] == "currentPassword"
         error_of(await client.post(self.PATH, json=body, headers=member.headers), 423, "ACCOUNT_LOCKED")
+
+    async def test_parallel_guesses_are_counted_one_by_one(self, client: httpx.AsyncClient) -> None:
+        member = await register(client)
+        body = {"currentPassword": "Wrong-Guess-1", "newPassword": "Another-Pass-9"}
+        guesses = (client.post("/api/v1/users/me/password", json=body, headers=member.headers) for _ in range(12))
+        statuses = sorted(answer.status_code for answer in await asyncio.gather(*guesses))
+        assert statuses == [400] * 5 + [423] * 7
 
     async def test_a_weak_new_one_is_refused(self, client: httpx.AsyncClient) -> None:
         member = await register(client)

@@ -1,5 +1,6 @@
 """Going over to another tenant, by HTTP (decision 4)."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,8 @@ from platform_api.db.engine import Sessions
 from platform_api.db.models import Tenant, User
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
+from platform_api.resources.sessions.service import UserSessions
+from platform_api.resources.users.service import Users
 from tests.factories.api import Api, agent_body, by_key, owner
 from tests.fixtures.http import bearer, error_of
 from tests.fixtures.mail import confirm
@@ -127,3 +130,16 @@ async def test_a_key_cannot_turn_itself_into_tokens(client: httpx.AsyncClient, s
 @pytest.mark.parametrize("body", [{}, {"tenantId": None}, {"tenantId": ""}, {"tenantId": "x"}, {"tenantId": ["x"]}])
 async def test_what_is_no_tenant_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
     error_of(await (await owner(client)).post(SWITCH, body), 400, "VALIDATION_ERROR")
+
+
+async def test_a_switch_under_way_does_not_outlive_the_end_of_all_sessions(
+    client: httpx.AsyncClient, sessions: Sessions
+) -> None:
+    somebody = await owner(client)
+    async with system_scope(sessions) as scope:
+        await Users(scope).get(somebody.user_id, lock=True)
+        await UserSessions(scope).end_all(somebody.user_id)
+        under_way = asyncio.create_task(somebody.post(SWITCH, {"tenantId": str(somebody.tenant_id)}))
+        await asyncio.sleep(0.3)
+        assert not under_way.done()
+    error_of(await under_way, 401, "UNAUTHENTICATED")

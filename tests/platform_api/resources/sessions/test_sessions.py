@@ -1,6 +1,9 @@
 """One's own sessions, by HTTP, and where they came from."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import httpx
@@ -8,10 +11,13 @@ import pytest
 from asgi_lifespan import LifespanManager
 
 from platform_api.access.principal import TenantRole
+from platform_api.access.scope import system_scope
+from platform_api.access.tokens import Tokens
 from platform_api.db.engine import Sessions
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
 from platform_api.main import create_app
+from platform_api.resources.sessions.login import LoginSessions
 from platform_api.settings import Settings
 from tests.factories.api import by_key, colleague, owner
 from tests.fakes.orchestrator import FakeOrchestrator
@@ -164,3 +170,32 @@ async def test_the_address_is_taken_from_trusted_proxies_alone(
         assert rows[0]["ipAddress"] == seen
         entries = await client.get("/api/v1/audit-logs", params={"action": "auth.login"}, headers=member.headers)
         assert entries.json()["data"][0]["ipAddress"] == seen
+
+
+class TestRefreshAtTheSameTime:
+    """A rotation that is under way when sessions are ended leaves none behind."""
+
+    @pytest.mark.parametrize("ending", ["logout", "one", "all"])
+    async def test_what_it_adds_is_ended_too(
+        self, client: httpx.AsyncClient, sessions: Sessions, settings: Settings, ending: str
+    ) -> None:
+        member = await register(client)
+        headers, tokens = bearer(member.tokens["accessToken"]), Tokens(settings.auth)
+        (open_now,) = await listed(client, member.tokens["accessToken"])
+        elsewhere = bearer((await login(client, member))["accessToken"])
+        change = {"currentPassword": PASSWORD, "newPassword": "Another-Pass-9"}
+        call: Callable[[], Awaitable[httpx.Response]] = {
+            "logout": partial(client.post, "/api/v1/auth/logout", headers=headers),
+            "one": partial(client.delete, f"{SESSIONS}/{open_now['id']}", headers=headers),
+            "all": partial(client.post, f"{ME}/password", json=change, headers=elsewhere),
+        }[ending]
+        async with system_scope(sessions) as scope:
+            issued = await LoginSessions(scope, tokens).rotate(member.tokens["refreshToken"])
+            assert issued is not None
+            under_way = asyncio.ensure_future(call())
+            await asyncio.sleep(0.3)
+            assert not under_way.done()
+        assert (await under_way).status_code == 204
+        error_of(await client.get(ME, headers=bearer(issued.access_token)), 401, "UNAUTHENTICATED")
+        follow = await client.post(REFRESH, json={"refreshToken": issued.refresh_token})
+        error_of(follow, 401, "UNAUTHENTICATED")
