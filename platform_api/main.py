@@ -5,11 +5,10 @@ security headers · HTTPS only, where asked for · CORS · HEAD · compression �
 bounded and checked bodies.
 """
 
-import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -133,28 +132,25 @@ def _around(settings: Settings, figures: RequestFigures) -> list[Middleware]:
 def _lifespan(settings: Settings, given: Orchestrator | None, figures: RequestFigures) -> Lifespan:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = create_engine(settings.database, application_name="turbocat-api")
-        orchestrator = given or _orchestrator(settings.prefect)
-        platform = Platform(
-            settings=settings,
-            sessions=session_maker(engine),
-            orchestrator=orchestrator,
-            started_at=time.monotonic(),
-        )
-        app.state.platform = platform
-        app.state.metrics = Metrics(figures, platform.sessions, token=_text(settings.api.metrics_token))
-        try:
-            await check_keys(platform.sessions, platform.cipher)
-            counting = asyncio.create_task(platform.key_usage.flush_forever())
-            yield
-            await platform.background.aclose()
-            counting.cancel()
-            await platform.key_usage.flush()
-        finally:
+        async with AsyncExitStack() as closing:  # what fails to close keeps nothing below it open
+            engine = create_engine(settings.database, application_name="turbocat-api")
+            closing.push_async_callback(engine.dispose)
+            orchestrator = given or _orchestrator(settings.prefect)
             if given is None:
-                await orchestrator.aclose()
-            await app.state.platform.rate_limits.aclose()
-            await engine.dispose()
+                closing.push_async_callback(orchestrator.aclose)
+            platform = Platform(
+                settings=settings,
+                sessions=session_maker(engine),
+                orchestrator=orchestrator,
+                started_at=time.monotonic(),
+            )
+            closing.push_async_callback(platform.rate_limits.aclose)
+            app.state.platform = platform
+            app.state.metrics = Metrics(figures, platform.sessions, token=_text(settings.api.metrics_token))
+            await check_keys(platform.sessions, platform.cipher)
+            await closing.enter_async_context(platform.key_usage.written())
+            closing.push_async_callback(platform.background.aclose)
+            yield
 
     return lifespan
 

@@ -5,6 +5,8 @@ Uses are added up in memory and written together every `FLUSH_SECONDS` and when 
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -55,10 +57,21 @@ class KeyUsage:
             for key_id, each in uses.items():
                 self._add(key_id, each)
 
-    async def flush_forever(self) -> None:
-        """Until it is cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
+    @asynccontextmanager
+    async def written(self) -> AsyncIterator[None]:
+        """Writes again and again inside the block, and once more at its end; no write is cut short."""
+        over = asyncio.Event()
+        writing = asyncio.create_task(self._flush_until(over))
+        try:
+            yield
+        finally:
+            over.set()
+            await writing
+
+    async def _flush_until(self, over: asyncio.Event) -> None:
+        while not over.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), FLUSH_SECONDS)
             await self.flush()
 
     def _add(self, key_id: UUID, more: Uses) -> None:
