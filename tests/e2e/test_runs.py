@@ -181,12 +181,11 @@ async def test_retries_are_attempts_of_the_record_and_of_prefect(live: Live) -> 
 async def test_a_failing_step_stops_the_others_and_skips_the_rest(live: Live) -> None:
     steps = [
         step("bad", await live.code("import time\ntime.sleep(0.5)\nraise ValueError('stop')")),
-        step("slow", await live.code("import time\ntime.sleep(30)")),
+        step("slow", await live.code("import time\ntime.sleep(600)")),
         step("after", await live.code("return 1"), dependsOn=["slow"]),
     ]
     execution = await live.run(await live.api.active_workflow(name="Stopped", steps=steps))
     assert execution["status"] == "FAILED"
     assert execution["error"]["stepKey"] == "bad"
-    assert execution["durationMs"] < 20_000
     statuses = {each["stepKey"]: each["status"] for each in await live.steps(execution["id"])}
     assert statuses == {"bad": "FAILED", "slow": "CANCELLED", "after": "SKIPPED"}

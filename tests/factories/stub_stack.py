@@ -1,6 +1,7 @@
 """The command line with a real PostgreSQL and stand-ins for everything that is slow: `python stub_stack.py up …`.
 
 `STUB_PREFECT`, `STUB_API` and `STUB_WORKER` are programs; without one the stand-in answers 200 to everything.
+`STUB_GRACE_SECONDS` is how long they may take to end.
 """
 
 import dataclasses
@@ -25,7 +26,9 @@ def stand_in(make: Callable[[Blueprint], Command], variable: str, code: str) -> 
     def stub(plan: Blueprint) -> Command:
         command = make(plan)
         program = inherited().get(variable, code)
-        return dataclasses.replace(command, arguments=python(program, *map(str, command.descriptors)))
+        grace = float(inherited().get("STUB_GRACE_SECONDS", command.grace_seconds))
+        arguments = python(program, *map(str, command.descriptors))
+        return dataclasses.replace(command, arguments=arguments, grace_seconds=grace)
 
     return stub
 

@@ -1,5 +1,4 @@
 import asyncio
-import time
 from typing import Any, cast
 
 import pytest
@@ -10,6 +9,10 @@ from agents.context import AgentContext, DatasetStore
 from agents.errors import AgentTimeout, CodeFailed, ConfigInvalid, InputInvalid, LimitExceeded, OutputInvalid
 from agents.spec import AgentSpec, AgentType, Limits
 from tests.agents.code.conftest import Lines, Run, guests
+from tests.fixtures.cost import spent
+
+SOON = 3
+"""Processor seconds after which a program that should have been stopped for something else is stopped for these."""
 
 
 def returning(expression: str, before: str = "") -> str:
@@ -123,12 +126,16 @@ async def test_every_other_kind_of_end_is_said(run: Run, body: str, message: str
         await run(f"def main(input):\n    {body}")
 
 
-async def test_an_endless_loop_ends_at_the_time_limit(run: Run) -> None:
-    started = time.monotonic()
+async def test_an_endless_loop_ends_at_the_time_limit(run: Run, log: Lines) -> None:
+    """The program says what it has used: on a busy machine that is less, and never more, than the time that passed."""
+    code = (
+        "import time\ndef main(input):\n    said = 0\n    while True:\n"
+        "        if (used := time.process_time()) > said + 0.02:\n            said = used\n            print(used)"
+    )
     with pytest.raises(AgentTimeout) as caught:
-        await run("def main(input):\n    while True: pass", limit_seconds=0.5)
-    assert time.monotonic() - started < 20
+        await run(code, limit_seconds=0.5, cpuSeconds=30)
     assert caught.value.details["timeoutSeconds"] == 0.5
+    assert float(log.text[-1]) < 2
 
 
 async def test_the_configs_own_time_limit_counts_when_it_is_tighter(run: Run) -> None:
@@ -173,11 +180,9 @@ async def test_cancelling_twice_and_at_once_leaves_nothing(run: Run) -> None:
     ids=["slowly", "far-too-much", "a-little-too-much", "text", "shared-map", "in-children"],
 )
 async def test_memory_is_limited(run: Run, body: str) -> None:
-    started = time.monotonic()
     with pytest.raises(LimitExceeded) as caught:
-        await run(f"def main(input):\n    {body}", memoryMb=128)
+        await run(f"def main(input):\n    {body}", memoryMb=128, cpuSeconds=SOON)
     assert caught.value.code == "MEMORY_LIMIT"
-    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(
@@ -204,11 +209,9 @@ async def test_processor_time_is_limited(run: Run, code: str) -> None:
     ],
 )
 async def test_printing_without_end_is_stopped_quickly(run: Run, log: Lines, body: str) -> None:
-    started = time.monotonic()
     with pytest.raises(LimitExceeded) as caught:
-        await run(f"def main(input):\n    {body}")
+        await run(f"def main(input):\n    {body}", cpuSeconds=SOON)
     assert caught.value.code == "OUTPUT_LIMIT"
-    assert time.monotonic() - started < 30
     assert sum(map(len, log.text)) <= MIB + 1000
     assert log.written[-1][0] == "WARN"
     assert "cut here" in log.text[-1]
@@ -267,10 +270,9 @@ async def test_only_the_first_process_may_answer(run: Run) -> None:
 
 
 async def test_threads_left_behind_hold_up_nothing(run: Run) -> None:
-    code = returning("1", "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()")
-    started = time.monotonic()
+    """Whoever waited for one would come to the time limit."""
+    code = returning("1", "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()")
     assert await run(code) == 1
-    assert time.monotonic() - started < 30
 
 
 async def test_a_fork_bomb_is_contained(run: Run) -> None:
@@ -323,13 +325,13 @@ async def test_an_empty_program_starts_quickly_and_the_loop_stays_free(run: Run)
             ticks += 1
 
     ticker = asyncio.ensure_future(tick())
-    times = []
+    costs = []
     for _ in range(7):
-        started = time.monotonic()
-        await run(returning("1"))
-        times.append(time.monotonic() - started)
+        with spent() as cost:
+            await run(returning("1"))
+        costs.append(cost.seconds + cost.of_children)
     ticker.cancel()
-    assert min(times) < 1  # 0.05 on an idle machine; the benchmarks hold it to that
+    assert min(costs) < 0.15  # 0.05 usually; importing Polars alone would be more
     assert ticks > 20
 
 

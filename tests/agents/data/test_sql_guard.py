@@ -1,10 +1,9 @@
-import time
-
 import pytest
 
 from agents.data.config import data_problems
 from agents.data.sql_guard import check_expression, check_query
 from agents.data.sql_tokens import BadSql
+from tests.fixtures.cost import spent
 
 FILE_READS = [
     "SELECT * FROM read_csv('/etc/passwd')",
@@ -143,10 +142,9 @@ def bombs() -> list[str]:
 
 @pytest.mark.parametrize("expression", bombs(), ids=range(len(bombs())))
 def test_expression_bombs_are_refused_quickly(expression: str) -> None:
-    began = time.monotonic()
-    with pytest.raises(BadSql):
+    with spent() as cost, pytest.raises(BadSql):
         check_expression(expression)
-    assert time.monotonic() - began < 20  # milliseconds on an idle machine; without the bound it never ends
+    assert cost.seconds < 1  # a few hundredths; without the bound it never ends
 
 
 @pytest.mark.parametrize(

@@ -200,15 +200,14 @@ async def test_an_interrupted_start_ends_quietly(run: Run, tmp_path: Path) -> No
 
 
 async def test_a_second_signal_ends_at_once_what_does_not_listen(run: Run) -> None:
+    """Nothing else would end it within the test's patience."""
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-    terminal = await up(run, STUB_WORKER=deaf)
+    terminal = await up(run, STUB_WORKER=deaf, STUB_GRACE_SECONDS="600")
     await terminal.until("ctrl-C stops everything")
-    began = asyncio.get_running_loop().time()
     terminal.process.terminate()
     await terminal.until("stopping")
     terminal.process.terminate()
     assert await terminal.end() == 0
-    assert asyncio.get_running_loop().time() - began < 8
 
 
 async def test_a_taken_port_is_said_before_anything_starts(run: Run, tmp_path: Path) -> None:
