@@ -1,9 +1,9 @@
 """The workflow language as users write it (JSON in camelCase). Shape only; meaning is checked by the compiler."""
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from agents.spec import Limits
@@ -115,11 +115,18 @@ class WaitKind(StrEnum):
     EVENT = "event"
 
 
+def _number_or_text(value: Any) -> Any:
+    """One finding for what is neither, instead of one for each."""
+    if value is None or isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise ValueError("write a number of seconds, or a template that gives one")
+
+
 class WaitConfig(_Spec):
     """What each kind needs: `seconds`, `at`, `message`, `schema`, `eventType`. Texts may hold templates."""
 
     kind: WaitKind
-    seconds: float | str | None = None
+    seconds: Annotated[float | str | None, BeforeValidator(_number_or_text)] = None
     at: str | None = None
     message: str | None = None
     form: dict[str, Any] | None = Field(default=None, alias="schema")

@@ -16,7 +16,10 @@ from flows.compiler.schema_fields import SchemaFields
 from flows.compiler.scopes import KnownSecrets, secret_problems
 from flows.spec import StepSpec
 
-LITERAL_FIELDS: Mapping[AgentType, frozenset[str]] = {AgentType.CODE: frozenset({"code"})}
+LITERAL_FIELDS: Mapping[AgentType, frozenset[str]] = {
+    AgentType.CODE: frozenset({"code"}),
+    AgentType.WORKFLOW: frozenset({"workflowId", "version"}),
+}
 """Config fields that are never templates, whatever they hold."""
 _ROOTS = frozenset({"inputs", "secrets", "env", "execution", "workflow"})
 
@@ -64,9 +67,8 @@ class AgentFit:
         self._secrets = known_secrets
         self._known: dict[str, _Agent] = {}
 
-    def problems(self, position: int, step: StepSpec) -> Iterator[Problem]:
-        """Problems of one AGENT step with its agent."""
-        path = f"steps[{position}]"
+    def problems(self, path: str, step: StepSpec) -> Iterator[Problem]:
+        """Problems of one AGENT step, which stands at `path`, with its agent."""
         if not step.agent_id:
             yield Problem(path=f"{path}.agentId", code="MISSING_AGENT", message="an AGENT step names its `agentId`")
             return

@@ -66,6 +66,39 @@ def uses(value: Any, path: str) -> list[Use]:
     return found
 
 
+def bare(text: str) -> str:
+    """An expression without the braces that may be around the whole of it."""
+    try:
+        parts = _split(text.strip())
+    except ExpressionSyntaxError:
+        return text
+    return parts[0].text if len(parts) == 1 and isinstance(parts[0], Program) else text
+
+
+def expression_uses(expression: str, path: str) -> list[Use]:
+    """Every reference in an expression that stands at `path`, braces around it or not; a broken one has none."""
+    try:
+        root = _valid(bare(expression)).root
+    except ExpressionFailed:
+        return []
+    return [Use(path, reference.path, reference.optional) for reference in references_in(root)]
+
+
+def expression_problems(expression: str, path: str) -> list[Problem]:
+    """What keeps a text that stands at `path` from being one expression."""
+    text = bare(expression)
+    try:
+        if len(text) <= _CACHED_LENGTH:
+            _compiled(text)
+            return []
+        message = f"an expression has at most {_CACHED_LENGTH} characters; move work into a step"
+    except ExpressionSyntaxError as error:
+        message = f"character {error.position + 1}: {error}"
+        if "{{" in text:
+            message = "write one expression and no text around it: `load.output.rows > 10`"
+    return [Problem(path=path, code="BAD_EXPRESSION", message=message)]
+
+
 def syntax_problems(value: Any, path: str) -> list[Problem]:
     """What is wrong with the templates in `value`, a document found at `path`; at most one problem a text."""
     try:

@@ -1,15 +1,16 @@
-"""The steps of a definition as a graph: names, dependencies, cycles, order, ancestors."""
+"""The steps of one body as a graph: names, dependencies, cycles, order, ancestors."""
 
 import keyword
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import pairwise
 
 from agents.errors import Problem
 from flows.compiler.cycles import find_cycles, topological_order
+from flows.compiler.nesting import Body, Naming, Placed, namings
 from flows.compiler.parser import KEYWORDS
-from flows.spec import StepSpec
 
 RESERVED = frozenset(
     {"inputs", "steps", "item", "index", "previous", "secrets", "env", "execution", "workflow", *KEYWORDS}
@@ -21,25 +22,38 @@ _COMPARED = 2_000
 
 
 class StepGraph:
-    """Steps by key, the first where a key is written twice."""
+    """The steps of one body by key, the first where a key is written twice."""
 
-    def __init__(self, steps: Sequence[StepSpec]) -> None:
-        self._written = steps
+    def __init__(self, body: Body) -> None:
+        self.body = body
         self._suggested = 0
-        self.steps: dict[str, StepSpec] = {}
+        self.steps: dict[str, Placed] = {}
         self.positions: dict[str, int] = {}
-        for position, step in enumerate(steps):
-            if step.step_key not in self.steps:
-                self.steps[step.step_key] = step
-                self.positions[step.step_key] = position
+        for position, step in enumerate(body.steps):
+            if step.key not in self.steps:
+                self.steps[step.key] = step
+                self.positions[step.key] = position
+
+    @cached_property
+    def namings(self) -> dict[str, list[Naming]]:
+        """By key: where other steps of the body name it in `then`, `else`, `cases`, `default` or `fallback`."""
+        found: dict[str, list[Naming]] = {key: [] for key in self.steps}
+        for step in self.steps.values():
+            for naming in namings(step):
+                if naming.key in found:
+                    found[naming.key].append(naming)
+        return found
 
     @cached_property
     def dependencies(self) -> dict[str, tuple[str, ...]]:
-        """The known steps that each step waits for, each once."""
+        """The known steps that each step waits for, each once: those that it writes, and those that name it."""
         return {
-            key: tuple(dict.fromkeys(each for each in step.depends_on if each in self.steps))
+            key: tuple(dict.fromkeys([*self._written(step), *(naming.by for naming in self.namings[key])]))
             for key, step in self.steps.items()
         }
+
+    def _written(self, step: Placed) -> list[str]:
+        return [each for each in step.spec.depends_on if each in self.steps]
 
     @cached_property
     def order(self) -> list[str]:
@@ -68,45 +82,66 @@ class StepGraph:
         yield from self._cycle_problems()
 
     def _key_problems(self) -> Iterator[Problem]:
-        for position, step in enumerate(self._written):
-            path, key = f"steps[{position}].stepKey", step.step_key
-            if self.positions[key] != position:
-                message = f"`{key}` is the key of steps[{self.positions[key]}] too; keys are unique"
+        for step in self.body.steps:
+            path, key = f"{step.path}.stepKey", step.key
+            if self.steps[key] is not step:
+                message = f"`{key}` is the key of {self.steps[key].path} too; keys are unique"
                 yield Problem(path=path, code="DUPLICATE_STEP_KEY", message=message)
             elif key in RESERVED or keyword.iskeyword(key):
                 message = f"`{key}` has a meaning of its own in expressions; choose another key"
                 yield Problem(path=path, code="BAD_STEP_KEY", message=message)
-            elif not _KEY.fullmatch(key):
+            elif not is_name(key):
                 message = "a key has letters, digits and `_` and starts with a letter, so that expressions can name it"
                 yield Problem(path=path, code="BAD_STEP_KEY", message=message)
 
     def _dependency_problems(self) -> Iterator[Problem]:
-        for position, step in enumerate(self._written):
-            for index, dependency in enumerate(step.depends_on):
+        for step in self.body.steps:
+            for index, dependency in enumerate(step.spec.depends_on):
                 if dependency not in self.steps:
-                    path = f"steps[{position}].dependsOn[{index}]"
-                    message = f"there is no step `{dependency}`; {self.suggestion(dependency)}"
-                    yield Problem(path=path, code="UNKNOWN_DEPENDENCY", message=message)
+                    yield self._unknown(f"{step.path}.dependsOn[{index}]", dependency)
+            for naming in namings(step):
+                if naming.key not in self.steps:
+                    yield self._unknown(naming.path, naming.key)
+
+    def _unknown(self, path: str, key: str) -> Problem:
+        beside = " beside this one" if self.body.place else ""
+        message = f"there is no step `{key}`{beside}; {self.suggestion(key)}"
+        return Problem(path=path, code="UNKNOWN_DEPENDENCY", message=message)
 
     def _cycle_problems(self) -> Iterator[Problem]:
         for cycle in find_cycles(self.dependencies):
-            path = f"steps[{self.positions[cycle[0]]}].dependsOn"
             message = f"these steps wait for each other: {' → '.join(cycle)}; remove one of the dependencies"
-            yield Problem(path=path, code="CYCLE", message=message)
+            paths = [self._edge_path(key, dependency) for key, dependency in pairwise(cycle)]
+            if not all(path.endswith(".dependsOn") for path in paths):
+                message += " (a step that is named in `then`, `else`, … or `fallback` waits for the one that names it)"
+            yield Problem(path=paths[0], code="CYCLE", message=message)
+
+    def _edge_path(self, key: str, dependency: str) -> str:
+        """Where it is written that `key` waits for `dependency`."""
+        step = self.steps[key]
+        if dependency in step.spec.depends_on:
+            return f"{step.path}.dependsOn"
+        return next(naming.path for naming in self.namings[key] if naming.by == dependency)
 
     def suggestion(self, key: str) -> str:
         """What might have been meant by `key`; close names are looked for a few times only, since that takes long."""
         self._suggested += 1
         known = list(self.steps)
-        return suggestion(key, known) if self._suggested <= _SUGGESTIONS else _listed(known)
+        return suggestion(key, known) if self._suggested <= _SUGGESTIONS else listed(known)
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` can be a step's key or a branch's name, as expressions and paths write them."""
+    return _KEY.fullmatch(text) is not None
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
     """A close name, or those that there are."""
     near = get_close_matches(name, known, n=1) if len(known) <= _COMPARED else []
-    return f"did you mean `{near[0]}`?" if near else _listed(known)
+    return f"did you mean `{near[0]}`?" if near else listed(known)
 
 
-def _listed(known: Sequence[str]) -> str:
-    listed = ", ".join(known[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
-    return f"there are: {listed}" if listed else "there are none"
+def listed(known: Sequence[str]) -> str:
+    """The first few of the names that there are."""
+    shown = ", ".join(known[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
+    return f"there are: {shown}" if shown else "there are none"

@@ -1,107 +1,238 @@
 """What templates may name: checked against the definition when it is saved, before any value exists."""
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 from agents.errors import Problem
 from agents.spec import AgentSpec
-from flows.compiler.expressions import Use, uses
-from flows.compiler.graph import StepGraph, suggestion
+from flows.compiler.expressions import Use
+from flows.compiler.graph import StepGraph, listed, suggestion
+from flows.compiler.nesting import Body, Placed
 from flows.compiler.nodes import path_text
+from flows.compiler.outputs import output_schema
 from flows.compiler.schema_fields import SchemaFields, is_open
+from flows.spec import LoopConfig
 
 KnownSecrets = Mapping[str | None, Collection[str]]
 """The names that something in a project may use, by the project's id; None stands for what is in no project."""
 
 _ALWAYS = frozenset({"env", "execution", "workflow"})
 _IN_LOOPS = frozenset({"item", "index", "previous"})
+_SUGGESTIONS = 50
+_IN_FILTERS = frozenset({"event", "inputs", "execution", "workflow"})
 
 
-class WorkflowScope:
-    """The names that inputs of steps, and the output, can use."""
+@dataclass(frozen=True, slots=True)
+class LoopNames:
+    """Which of `item` and `previous` a LOOP gives its body; `index` there always is."""
+
+    item: bool
+    previous: bool
+
+    @classmethod
+    def of(cls, loop: LoopConfig) -> Self:
+        repeats = loop.while_ is not None
+        return cls(item=not repeats, previous=repeats or loop.max_concurrency == 1)
+
+
+class Surroundings:
+    """What all bodies of one definition share."""
 
     def __init__(
         self,
-        graph: StepGraph,
         agents: Mapping[str, AgentSpec],
         input_schema: Mapping[str, Any] | None,
         known_secrets: Collection[str],
+        places: Mapping[str, str],
     ) -> None:
-        self._graph = graph
-        self._agents = agents
-        self._input_schema = input_schema
-        self._input_fields = SchemaFields(input_schema)
-        self._output_fields: dict[str, SchemaFields] = {}
-        self._secrets = known_secrets
+        self.agents = agents
+        self.input_schema = input_schema
+        self.input_fields = SchemaFields(input_schema)
+        self.secrets = known_secrets
+        self.places = places
+        """Where a key stands, for one that is looked for in the wrong body."""
+        self._agent_fields: dict[str, SchemaFields] = {}
+        self._suggested = 0
 
-    def step_problems(self, key: str, path: str, inputs: Mapping[str, Any]) -> Iterator[Problem]:
-        """Problems of the references in the `inputs` of step `key`, which stand at `path`."""
-        for use in uses(inputs, path):
-            yield from self._use_problems(use, key)
+    def suggestion(self, name: str, known: list[str]) -> str:
+        """What might have been meant; close names are looked for a few times only, since that takes long."""
+        self._suggested += 1
+        return suggestion(name, known) if self._suggested <= _SUGGESTIONS else listed(known)
 
-    def output_problems(self, output: Any) -> Iterator[Problem]:
-        """Problems of the references in the run's `output`, where every step has ended."""
-        for use in uses(output, "output"):
+    def fields_of(self, step: Placed) -> SchemaFields:
+        """What is known of a step's output before it has run."""
+        if step.config is not None:
+            return SchemaFields(output_schema(step))
+        key = step.spec.agent_id or ""
+        if key not in self._agent_fields:
+            agent = self.agents.get(key)
+            self._agent_fields[key] = SchemaFields(agent.output_schema if agent else None)
+        return self._agent_fields[key]
+
+
+class BodyScope:
+    """The names that the steps of one body can use: their own body's, and what runs before the bodies around it."""
+
+    def __init__(
+        self, graph: StepGraph, shared: Surroundings, outer: "BodyScope | None" = None, container: Placed | None = None
+    ) -> None:
+        self.graph = graph
+        self._shared = shared
+        self._outer = outer
+        self._container = container
+        self._loop: LoopNames | None = outer._loop if outer is not None else None
+        if container is not None and isinstance(container.config, LoopConfig):
+            self._loop = LoopNames.of(container.config)
+        self._fields: dict[str, SchemaFields] = {}
+
+    def inside(self, container: Placed, body: Body) -> "BodyScope":
+        """The scope of a body of `container`, which is one of this body's steps."""
+        return BodyScope(StepGraph(body), self._shared, self, container)
+
+    def input_problems(self, key: str, uses: Iterable[Use]) -> Iterator[Problem]:
+        """Problems of what the inputs of step `key` name."""
+        for use in uses:
             if use.path[0] == "secrets":
-                yield _problem(use, "UNKNOWN_REFERENCE", "secrets cannot be part of a run's output")
+                yield from secret_problems(use, self._shared.secrets)
             else:
-                yield from self._use_problems(use, None)
+                yield from self._problems(use, key, self._loop)
 
-    def _use_problems(self, use: Use, key: str | None) -> Iterator[Problem]:
+    def config_problems(self, key: str, uses: Iterable[Use], loop: LoopConfig | None = None) -> Iterator[Problem]:
+        """Problems of what the config of step `key` names; `loop` is the step's own where its names exist already."""
+        names = LoopNames(item=False, previous=True) if loop is not None else self._loop
+        for use in uses:
+            if use.path[0] == "secrets":
+                yield _problem(use, "UNKNOWN_REFERENCE", "secrets are handed to agents only, in the `inputs` of a step")
+            else:
+                yield from self._problems(use, key, names)
+
+    def end_problems(self, uses: Iterable[Use]) -> Iterator[Problem]:
+        """Problems of what is named where every step of the body has ended: the run's `output`, a LOOP's `collect`."""
+        for use in uses:
+            if use.path[0] == "secrets":
+                whose = "an iteration's result" if self._outer is not None else "a run's output"
+                yield _problem(use, "UNKNOWN_REFERENCE", f"secrets cannot be part of {whose}")
+            else:
+                yield from self._problems(use, None, self._loop)
+
+    def shadow_problems(self) -> Iterator[Problem]:
+        """Keys that hide a step that could be named here."""
+        for key, step in self.graph.steps.items():
+            found = self._outer_step(key)
+            if found is not None and found[1]:
+                message = f"`{key}` would hide the step {found[0].path}, which can be named here; choose another key"
+                yield Problem(path=f"{step.path}.stepKey", code="DUPLICATE_STEP_KEY", message=message)
+
+    def _problems(self, use: Use, key: str | None, loop: LoopNames | None) -> Iterator[Problem]:
         root = use.path[0]
         if root == "inputs":
-            yield from self._input_problems(use)
-        elif root == "secrets":
-            yield from secret_problems(use, self._secrets)
-        elif root == "steps" or root in self._graph.steps:
-            yield from self._step_use_problems(use, key)
+            yield from self._workflow_input_problems(use)
+        elif root == "steps" or self._holds(root):
+            yield from self._step_problems(use, key)
         elif root in _IN_LOOPS:
-            yield _problem(use, "UNKNOWN_REFERENCE", f"`{root}` exists only inside a LOOP")
+            yield from _loop_problems(use, loop)
         elif root not in _ALWAYS:
-            names = [*self._graph.steps, "inputs", "secrets", *sorted(_ALWAYS)]
-            message = f"`{root}` is neither a step nor another name; {suggestion(str(root), names)}"
-            yield _problem(use, "UNKNOWN_REFERENCE", message)
+            yield self._unknown_root(use)
 
-    def _step_use_problems(self, use: Use, key: str | None) -> Iterator[Problem]:
+    def _holds(self, key: Any) -> bool:
+        return key in self.graph.steps or (self._outer is not None and self._outer._holds(key))
+
+    def _unknown_root(self, use: Use) -> Problem:
+        root = str(use.path[0])
+        if root in self._shared.places:
+            return _problem(use, "UNKNOWN_REFERENCE", self._elsewhere(root))
+        names = [*self._visible(), "inputs", "secrets", *sorted(_ALWAYS)]
+        message = f"`{root}` is neither a step nor another name; {self._shared.suggestion(root, names)}"
+        return _problem(use, "UNKNOWN_REFERENCE", message)
+
+    def _visible(self) -> list[str]:
+        outer = self._outer._visible() if self._outer is not None else []
+        return [*self.graph.steps, *outer]
+
+    def _elsewhere(self, key: str) -> str:
+        place = self._shared.places[key]
+        outside = place.partition(".")[0]
+        return f"step `{key}` is inside `{outside}` ({place}); outside of it only the output of `{outside}` can be read"
+
+    def _step_problems(self, use: Use, key: str | None) -> Iterator[Problem]:
         named, rest = (use.path[1:2], use.path[2:]) if use.path[0] == "steps" else (use.path[:1], use.path[1:])
         step = named[0] if named else None
         if not isinstance(step, str):
             yield _problem(use, "UNKNOWN_REFERENCE", "name one step, as in `steps.<stepKey>.output`")
-        elif step not in self._graph.steps:
-            message = f"there is no step `{step}`; {self._graph.suggestion(step)}"
-            yield _problem(use, "UNKNOWN_REFERENCE", message)
-        elif key is not None and not self._graph.runs_before(step, key):
-            yield _problem(use, "NOT_AN_ANCESTOR", _not_before(step, key))
+            return
+        found = self._step(step, key)
+        if found is None:
+            yield _problem(use, "UNKNOWN_REFERENCE", self._not_there(step))
+        elif not found[1]:
+            yield _problem(use, "NOT_AN_ANCESTOR", self._not_before(step, key))
         elif not rest or rest[0] != "output":
             yield _problem(use, "UNKNOWN_REFERENCE", f"a step has only `output`; write `{step}.output`")
         else:
-            yield from self._output_field_problems(use, step, rest[1:])
+            yield from self._output_field_problems(use, found[0], rest[1:])
 
-    def _output_field_problems(self, use: Use, step: str, fields: tuple[str | int, ...]) -> Iterator[Problem]:
-        excluded = self._fields_of(self._graph.steps[step].agent_id or "").excluded(fields)
+    def _step(self, name: str, key: str | None) -> tuple[Placed, bool] | None:
+        """The step that `name` means for step `key` (for what comes last: None), and whether it has run by then."""
+        if name in self.graph.steps:
+            return self.graph.steps[name], key is None or self.graph.runs_before(name, key)
+        return self._outer_step(name)
+
+    def _outer_step(self, name: str) -> tuple[Placed, bool] | None:
+        if self._outer is None or self._container is None:
+            return None
+        return self._outer._step(name, self._container.key)
+
+    def _not_there(self, step: str) -> str:
+        if step in self._shared.places:
+            return self._elsewhere(step)
+        return f"there is no step `{step}`; {self.graph.suggestion(step)}"
+
+    def _not_before(self, step: str, key: str | None) -> str:
+        if step in self.graph.steps and key is not None:
+            return _not_before(step, key)
+        around = self._around(step)
+        if step == around:
+            return f"step `{step}` has no output before the steps inside it have ended"
+        return f"step `{step}` need not have run before `{around}`; add it to the `dependsOn` of `{around}`"
+
+    def _around(self, step: str) -> str:
+        """The container around this body that stands beside `step`."""
+        assert self._outer is not None
+        assert self._container is not None
+        return self._container.key if step in self._outer.graph.steps else self._outer._around(step)
+
+    def _output_field_problems(self, use: Use, step: Placed, fields: tuple[str | int, ...]) -> Iterator[Problem]:
+        known_fields = self._fields.get(step.path) or self._fields.setdefault(step.path, self._shared.fields_of(step))
+        excluded = known_fields.excluded(fields)
         if excluded is not None:
             position, known = excluded
-            message = f"the outputSchema of `{step}` has no `{fields[position]}` there; "
+            what = "outputSchema" if step.config is None else "output"
+            message = f"the {what} of `{step.key}` has no `{fields[position]}` there; "
             yield _problem(use, "UNKNOWN_FIELD", message + suggestion(str(fields[position]), known))
 
-    def _fields_of(self, agent_id: str) -> SchemaFields:
-        if agent_id not in self._output_fields:
-            agent = self._agents.get(agent_id)
-            self._output_fields[agent_id] = SchemaFields(agent.output_schema if agent else None)
-        return self._output_fields[agent_id]
-
-    def _input_problems(self, use: Use) -> Iterator[Problem]:
+    def _workflow_input_problems(self, use: Use) -> Iterator[Problem]:
         """Inputs that the schema has no place for. Under an optional use only what it forbids outright is a problem."""
-        schema, fields = self._input_schema, use.path[1:]
+        schema, fields = self._shared.input_schema, use.path[1:]
         if schema is None or not fields:
             return
-        excluded = self._input_fields.excluded(fields)
+        excluded = self._shared.input_fields.excluded(fields)
         first_unknown = not use.optional and not is_open(schema) and fields[0] not in schema["properties"]
         if excluded is None and not first_unknown:
             return
         position, known = excluded if excluded is not None else (0, list(schema["properties"]))
         message = f"the inputSchema has no `{fields[position]}` there; {suggestion(str(fields[position]), known)}"
         yield _problem(use, "UNKNOWN_INPUT", message)
+
+
+def filter_problems(uses: Iterable[Use]) -> Iterator[Problem]:
+    """Problems of what an event's `filter` names: it is looked at wherever the event arrives, without the run."""
+    for use in uses:
+        root = use.path[0]
+        if root not in _IN_FILTERS:
+            names = ", ".join(f"`{name}`" for name in sorted(_IN_FILTERS))
+            yield _problem(use, "UNKNOWN_REFERENCE", f"a filter knows only {names}")
+        elif root == "event" and len(use.path) > 1 and use.path[1] not in ("type", "data"):
+            yield _problem(use, "UNKNOWN_REFERENCE", "an event has `type` and `data`")
 
 
 def secret_problems(use: Use, known: Collection[str]) -> Iterator[Problem]:
@@ -111,6 +242,19 @@ def secret_problems(use: Use, known: Collection[str]) -> Iterator[Problem]:
         yield _problem(use, "UNKNOWN_REFERENCE", "name one secret, as in `secrets.NAME`")
     elif name not in known:
         yield _problem(use, "UNKNOWN_SECRET", f"there is no secret `{name}`; {suggestion(name, sorted(known))}")
+
+
+def _loop_problems(use: Use, loop: LoopNames | None) -> Iterator[Problem]:
+    root = use.path[0]
+    if loop is None:
+        yield _problem(use, "UNKNOWN_REFERENCE", f"`{root}` exists only inside a LOOP")
+    elif root == "item" and not loop.item:
+        yield _problem(use, "UNKNOWN_REFERENCE", "a LOOP with `while` has no `item`; read `index` or `previous.output`")
+    elif root == "previous" and not loop.previous:
+        message = "exists only where iterations follow each other: set the LOOP's `maxConcurrency` to 1"
+        yield _problem(use, "UNKNOWN_REFERENCE", message)
+    elif root == "previous" and len(use.path) > 1 and use.path[1] != "output":
+        yield _problem(use, "UNKNOWN_REFERENCE", "the iteration before has only `output`; write `previous.output`")
 
 
 def _not_before(step: str, key: str) -> str:

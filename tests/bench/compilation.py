@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from agents.spec import AgentSpec, AgentType
-from flows.compiler.compile import compile_plan, definition_problems, parse_definition
+from flows.compiler.compile import compile_plan, definition_problems
+from flows.compiler.shape import parse_definition
 from flows.plan import PlanWorkflow
 from tests.bench.measure import Figure, median_seconds
 

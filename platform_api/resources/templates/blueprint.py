@@ -14,8 +14,9 @@ from agents.errors import Problem
 from agents.spec import AgentSpec
 from agents.validation import config_problems
 from flows.compiler.agent_rules import config_template_problems
-from flows.compiler.compile import definition_problems, parse_definition, shape_problems
+from flows.compiler.compile import definition_problems
 from flows.compiler.schemas import schema_problems
+from flows.compiler.shape import parse_definition, shape_problems
 from flows.errors import DefinitionInvalid
 from platform_api.db.enums import TemplateType
 from platform_api.resources.templates.filling import TooLarge, filled, uses

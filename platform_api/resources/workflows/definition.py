@@ -9,8 +9,10 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from agents.errors import Problem
-from flows.compiler.compile import definition_problems, parse_definition, shape_problems
+from flows.compiler.compile import definition_problems
+from flows.compiler.nesting import all_steps, body_of
 from flows.compiler.scopes import KnownSecrets
+from flows.compiler.shape import parse_definition, shape_problems
 from flows.errors import DefinitionInvalid
 from flows.spec import Schedule, WorkflowDefinition
 from platform_api.access.scope import TenantScope
@@ -127,8 +129,8 @@ class DefinitionCheck:
 
 
 def agent_ids(definition: WorkflowDefinition) -> dict[str, UUID]:
-    """The agents that steps name, by the text that names them; what is no id is left out."""
-    written = {step.agent_id for step in definition.steps if step.agent_id is not None}
+    """The agents that steps at any depth name, by the text that names them; what is no id is left out."""
+    written = {step.spec.agent_id for step in all_steps(body_of(definition)) if step.spec.agent_id is not None}
     return {text: key for text in written if (key := _as_id(text)) is not None}
 
 
@@ -136,13 +138,13 @@ def inactive_agents(definition: WorkflowDefinition, agents: Mapping[str, Agent])
     """A problem for each step whose agent is known and not ACTIVE."""
     return [
         Problem(
-            path=f"steps[{position}].agentId",
+            path=f"{step.path}.agentId",
             code="INACTIVE_AGENT",
             message=f"Agent {agent.name!r} is {agent.status.value}; only ACTIVE agents run. Activate it first",
         )
-        for position, step in enumerate(definition.steps)
-        if step.agent_id is not None
-        and (agent := agents.get(step.agent_id)) is not None
+        for step in all_steps(body_of(definition))
+        if step.spec.agent_id is not None
+        and (agent := agents.get(step.spec.agent_id)) is not None
         and agent.status is not ResourceStatus.ACTIVE
     ]
 

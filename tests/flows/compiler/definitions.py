@@ -4,7 +4,8 @@ from typing import Any
 
 from agents.errors import Problem
 from agents.spec import AgentSpec, AgentType
-from flows.compiler.compile import definition_problems, parse_definition
+from flows.compiler.compile import definition_problems
+from flows.compiler.shape import parse_definition
 from flows.plan import PlanWorkflow
 
 WORKFLOW = PlanWorkflow(id="w1", name="Report", slug="report", version=3, tenant_id="t1", tenant_slug="acme")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from agents.errors import Problem
 from agents.spec import Limits
-from flows.compiler.compile import MAX_PROBLEMS, MAX_STEPS, compile_plan, definition_problems, parse_definition
+from flows.compiler.compile import MAX_PROBLEMS, MAX_STEPS, compile_plan, definition_problems
+from flows.compiler.shape import parse_definition
 from flows.errors import DefinitionInvalid
 from flows.plan import Plan
 from flows.spec import RetryPolicy
@@ -99,7 +100,8 @@ def test_problems_planted_in_every_corner_are_all_told_at_once() -> None:
         ("steps[1].inputs.w", "UNKNOWN_REFERENCE"),
         ("steps[2].retry", "BAD_RETRY"),
         ("steps[3].stepKey", "DUPLICATE_STEP_KEY"),
-        ("steps[3].type", "UNSUPPORTED_STEP_TYPE"),
+        ("steps[3].config.items", "MISSING_FIELD"),
+        ("steps[3].config.steps", "EMPTY_BODY"),
         ("steps[4].stepKey", "BAD_STEP_KEY"),
         ("steps[4].agentId", "MISSING_AGENT"),
         ("steps[5].stepKey", "BAD_STEP_KEY"),
@@ -110,7 +112,7 @@ def test_problems_planted_in_every_corner_are_all_told_at_once() -> None:
         ("output.t", "UNKNOWN_REFERENCE"),
         ("output.u", "UNKNOWN_REFERENCE"),
     }
-    assert len(problems) == 22
+    assert len(problems) == 23
 
 
 def test_compiling_a_bad_definition_raises_all_of_its_problems() -> None:

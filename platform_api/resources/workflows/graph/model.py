@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from flows.compiler.graph import StepGraph
+from flows.compiler.nesting import body_of
 from flows.spec import StepType, WorkflowDefinition
 from flows.states import StepStatus
 from platform_api.resources.workflows.graph.layout import HEIGHT, MARGIN, WIDTH, Point, layout
@@ -49,7 +50,7 @@ class Graph:
 
 def graph_of(name: str, definition: WorkflowDefinition, statuses: Mapping[str, StepStatus] | None) -> Graph:
     """The definition's steps in their order; without `statuses` no node has one."""
-    dependencies = StepGraph(definition.steps).dependencies
+    dependencies = StepGraph(body_of(definition)).dependencies
     placed = layout(dependencies)
     nodes = tuple(
         Node(
