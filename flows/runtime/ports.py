@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
@@ -56,6 +56,7 @@ class Wait:
     """A WAIT step that has begun. `due_at` is when it is over (duration, until) or given up (the other kinds)."""
 
     kind: WaitKind
+    opened_at: datetime
     due_at: datetime | None = None
     message: str | None = None
     form: dict[str, Any] | None = None
@@ -65,8 +66,22 @@ class Wait:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Question:
+    """An open approval or input, as a person is asked it. `form` is the JSON Schema of an input's data."""
+
+    wait_id: UUID
+    path: str
+    kind: WaitKind
+    message: str | None = None
+    form: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a wait got. `by` names who answered, `via` how: REST, PREFECT or EVENT."""
+    """What a wait got. `by` names who answered, `via` how: REST, PREFECT or EVENT.
+
+    `data` is `{approved, comment}` of an approval, `{data}` of an input, `{type, data}` of an event.
+    """
 
     data: dict[str, Any]
     by: str | None
@@ -165,6 +180,10 @@ class Journal(Protocol):
         """The answers to open waits of the run, by path."""
         ...
 
+    async def question(self, execution_id: UUID) -> Question | None:
+        """The oldest unanswered approval or input of the run and of those nested in it."""
+        ...
+
     async def child_opened(self, execution_id: UUID, attempt: StepAttempt, plan: Plan, inputs: dict[str, Any]) -> Run:
         """The nested run of a WORKFLOW step, made now or found again; it has its own record, linked to its parent."""
         ...
@@ -224,3 +243,5 @@ class Ports:
     """Says that this process drives the execution, for as long as the block lasts and the process lives."""
     cpu_slots: asyncio.Semaphore | None = None
     """Bounds the CPU-heavy steps of this process; None bounds nothing."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """The time of day, by which waits are due."""

@@ -8,9 +8,10 @@ A database that is away is waited for (`persistence`); a write that is made agai
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import or_, select, update
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from flows.plan import Plan
-from flows.runtime.ports import LogLine, Run, RunOutcome, StepAttempt, StepOutcome
+from flows.runtime.ports import Answer, LogLine, Question, Run, RunOutcome, StepAttempt, StepOutcome, Wait
 from flows.states import ExecutionStatus, StepStatus, is_final
 from platform_api.access.scope import TenantScope, tenant_scope
 from platform_api.db.engine import Sessions
@@ -29,6 +30,7 @@ from platform_api.kit.ids import new_id
 from platform_api.resources.executions.children import open_child
 from platform_api.resources.executions.persistence import persistently
 from platform_api.resources.executions.record import EVENTS_CHANNEL, NOTIFY, Record, milliseconds
+from platform_api.resources.executions.waits import close_wait, oldest_question, open_wait, read_answers
 
 __all__ = ["EVENTS_CHANNEL", "RUNS_CHANNEL", "Journal", "Write", "admit", "find_driven", "find_tenant"]
 
@@ -60,6 +62,8 @@ async def admit(scope: TenantScope, execution: Execution, *, due_at: datetime | 
 
 Write = Callable[[Record, bool], Awaitable[None]]
 """Changes the locked row and what belongs to it. The flag says that an earlier call may have been committed."""
+
+Found = TypeVar("Found")
 
 
 class Journal:
@@ -158,8 +162,11 @@ class Journal:
                 raise IllegalMove(f"step {attempt.path}", "unrecorded", outcome.status)
             if again and step.status is outcome.status:
                 return
+            is_wait = step.status is StepStatus.PAUSED
             record.end_step(step, outcome)
             record.keep(attempt, outcome)
+            if is_wait:
+                await close_wait(record, step.id)
 
         await self.write(execution_id, write)
 
@@ -173,6 +180,24 @@ class Journal:
 
         if attempts:
             await self.write(execution_id, write)
+
+    async def wait_opened(self, execution_id: UUID, attempt: StepAttempt, wait: Wait) -> Wait:
+        """Opens the record of a WAIT step as PAUSED; one that was open already is given back as it is."""
+        opened: list[Wait] = []
+
+        async def write(record: Record, _again: bool) -> None:
+            opened.append(await open_wait(record, attempt, wait))
+
+        await self.write(execution_id, write)
+        return opened[-1]
+
+    async def answers(self, execution_id: UUID) -> Mapping[str, Answer]:
+        """The answers to open waits of the run, by path."""
+        return await self._read(partial(read_answers, execution_id=execution_id))
+
+    async def question(self, execution_id: UUID) -> Question | None:
+        """The oldest unanswered approval or input of the run and of those nested in it."""
+        return await self._read(partial(oldest_question, execution_id=execution_id))
 
     async def child_opened(self, execution_id: UUID, attempt: StepAttempt, plan: Plan, inputs: dict[str, Any]) -> Run:
         """The nested run of a WORKFLOW step: one that has not ended is gone on with, else it is made now."""
@@ -238,6 +263,13 @@ class Journal:
 
         async with self._turn:
             await persistently(attempt)
+
+    async def _read(self, read: Callable[[AsyncSession], Awaitable[Found]]) -> Found:
+        async def attempt(_again: bool) -> Found:
+            async with tenant_scope(self._sessions, self._tenant_id) as scope:
+                return await read(scope.session)
+
+        return await persistently(attempt)
 
 
 async def find_tenant(session: AsyncSession, execution_id: UUID) -> UUID | None:

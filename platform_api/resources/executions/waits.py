@@ -1,0 +1,183 @@
+"""The waits of a run: opened and closed with the record of their step, answered at most once and only while open.
+
+A wait is open until its step has ended, and answered from the moment that somebody has answered; between the two its
+run takes the answer up. What is past its time takes none, even before the run has noticed.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from flows.runtime.ports import Answer, Question, StepAttempt, Wait
+from flows.spec import WaitKind
+from flows.states import ExecutionStatus, StepStatus
+from platform_api.db.models import Execution, StepWait
+from platform_api.errors import IllegalMove
+from platform_api.kit import clock
+from platform_api.kit.schemas import zulu
+from platform_api.resources.executions.record import Record
+
+QUESTIONS = frozenset({WaitKind.APPROVAL.value, WaitKind.INPUT.value})
+"""Kinds that a person answers."""
+
+OPERATOR = "operator"
+"""Who has answered in the Prefect UI, which knows no users."""
+
+REST, PREFECT, EVENT = "REST", "PREFECT", "EVENT"
+
+UNCLOSED = col(StepWait.closed_at).is_(None)
+UNANSWERED = col(StepWait.answered_at).is_(None)
+
+
+async def open_wait(record: Record, attempt: StepAttempt, wait: Wait) -> Wait:
+    """Opens the record of a WAIT step as PAUSED; one that `attempt` opened before is given back as it is.
+
+    Raises `IllegalMove` when its run is not running.
+    """
+    row = await _at(record, attempt.path)
+    if row is not None and row.step_run_id == attempt.step_run_id and row.closed_at is None:
+        return _as_opened(row)
+    if record.row.status is not ExecutionStatus.RUNNING:
+        raise IllegalMove(f"execution {record.row.id}", record.row.status, f"the start of step {attempt.path}")
+    record.open_step(attempt, StepStatus.PAUSED, input=_shown(wait), started_at=wait.opened_at)
+    await record.flush()
+    if row is not None:
+        await record.session.delete(row)  # of an attempt that has ended; a path has one wait
+        await record.flush()
+    record.session.add(_row(record.row, attempt, wait))
+    if wait.kind.value in QUESTIONS:
+        record.event("approval.requested", {"stepKey": attempt.step_key, "path": attempt.path, **_shown(wait)})
+    return wait
+
+
+async def close_wait(record: Record, step_run_id: UUID) -> None:
+    """Nothing answers it any more: its step has ended."""
+    mine = (col(StepWait.step_run_id) == step_run_id, UNCLOSED)
+    await record.session.execute(update(StepWait).where(*mine).values(closed_at=clock.now()))
+
+
+async def read_answers(session: AsyncSession, execution_id: UUID) -> dict[str, Answer]:
+    """The answers to the run's open waits, by path."""
+    mine = (col(StepWait.execution_id) == execution_id, UNCLOSED, ~UNANSWERED)
+    found = await session.scalars(select(StepWait).where(*mine))
+    return {row.path: _answer(row) for row in found}
+
+
+async def oldest_question(session: AsyncSession, execution_id: UUID) -> Question | None:
+    """The oldest open question of the run and of those nested in it."""
+    asked = (col(StepWait.kind).in_(QUESTIONS), UNCLOSED, UNANSWERED, still_takes_answers())
+    family = _family(execution_id)
+    oldest = select(StepWait).where(col(StepWait.execution_id).in_(family), *asked).order_by(col(StepWait.id))
+    row = (await session.scalars(oldest.limit(1))).one_or_none()
+    if row is None:
+        return None
+    return Question(wait_id=row.id, path=row.path, kind=WaitKind(row.kind), message=row.message, form=row.form)
+
+
+async def open_waits(session: AsyncSession, execution_id: UUID) -> list[StepWait]:
+    """What the execution waits for, oldest first; what has been answered it waits for no more."""
+    mine = (col(StepWait.execution_id) == execution_id, UNCLOSED, UNANSWERED)
+    return list(await session.scalars(select(StepWait).where(*mine).order_by(col(StepWait.id))))
+
+
+async def waits_of(session: AsyncSession, execution_id: UUID) -> list[StepWait]:
+    """All waits that the execution has reached, over or not."""
+    return list(await session.scalars(select(StepWait).where(col(StepWait.execution_id) == execution_id)))
+
+
+async def take_answer(
+    session: AsyncSession, wait_id: UUID, data: Mapping[str, Any], *, by: UUID | None, via: str
+) -> bool:
+    """Answers the wait, unless it is closed, answered or past its time: of several answers one counts."""
+    given = {"answer": dict(data), "answered_at": clock.now(), "answered_by": by, "via": via}
+    still_open = (col(StepWait.id) == wait_id, UNCLOSED, UNANSWERED, still_takes_answers())
+    taken = await session.execute(update(StepWait).where(*still_open).values(**given).returning(col(StepWait.id)))
+    return taken.scalar_one_or_none() is not None
+
+
+def still_takes_answers() -> ColumnElement[bool]:
+    """The condition that a wait's time is not over."""
+    return or_(col(StepWait.due_at).is_(None), col(StepWait.due_at) > clock.now())
+
+
+async def root_of(session: AsyncSession, execution_id: UUID) -> Execution | None:
+    """The execution that Prefect runs: this one, or the outermost of those that it is nested in."""
+    row = await session.get(Execution, execution_id)
+    while row is not None and row.parent_execution_id is not None:
+        row = await session.get(Execution, row.parent_execution_id)
+    return row
+
+
+def _family(execution_id: UUID) -> Any:
+    me = select(col(Execution.id)).where(col(Execution.id) == execution_id).cte("family", recursive=True)
+    nested = select(col(Execution.id)).where(col(Execution.parent_execution_id) == me.c.id)
+    return select(me.union_all(nested).c.id)
+
+
+async def _at(record: Record, path: str) -> StepWait | None:
+    await record.flush()
+    mine = (col(StepWait.execution_id) == record.row.id, col(StepWait.path) == path)
+    return (await record.session.scalars(select(StepWait).where(*mine))).one_or_none()
+
+
+def _row(execution: Execution, attempt: StepAttempt, wait: Wait) -> StepWait:
+    return StepWait(
+        tenant_id=execution.tenant_id,
+        execution_id=execution.id,
+        step_run_id=attempt.step_run_id,
+        path=attempt.path,
+        kind=wait.kind.value,
+        created_at=wait.opened_at,
+        due_at=wait.due_at,
+        message=wait.message,
+        form=wait.form,
+        assignees=list(wait.assignees),
+        event_type=wait.event_type,
+        filter=wait.filter,
+    )
+
+
+def _as_opened(row: StepWait) -> Wait:
+    return Wait(
+        kind=WaitKind(row.kind),
+        opened_at=row.created_at,
+        due_at=row.due_at,
+        message=row.message,
+        form=row.form,
+        assignees=tuple(row.assignees),
+        event_type=row.event_type,
+        filter=row.filter,
+    )
+
+
+def _answer(row: StepWait) -> Answer:
+    assert row.answered_at is not None
+    person = str(row.answered_by) if row.answered_by else None
+    by = OPERATOR if row.via == PREFECT else person
+    return Answer(data=row.answer or {}, by=by, via=row.via or "", at=row.answered_at)
+
+
+def _shown(wait: Wait) -> dict[str, Any]:
+    shown = {
+        "kind": wait.kind.value,
+        "message": wait.message,
+        "schema": wait.form,
+        "dueAt": _instant(wait.due_at),
+        "eventType": wait.event_type,
+    }
+    return {name: value for name, value in shown.items() if name != "eventType" or value is not None}
+
+
+def _instant(value: datetime | None) -> str | None:
+    return zulu(value) if value is not None else None
+
+
+def named(waits: Iterable[StepWait], path: str) -> list[StepWait]:
+    """The waits that a path names; a bare key names every step of that key."""
+    exact = [each for each in waits if each.path == path]
+    return exact or [each for each in waits if each.path.rpartition(".")[2] == path]
