@@ -25,6 +25,7 @@ from platform_api.resources.project_setup.router import router as project_setup
 from platform_api.resources.projects.router import router as projects
 from platform_api.resources.secrets.router import router as secrets
 from platform_api.resources.sessions.router import router as sessions
+from platform_api.resources.streams.router import router as streams
 from platform_api.resources.templates.router import router as templates
 from platform_api.resources.tenants.router import router as tenants
 from platform_api.resources.users.router import router as users
@@ -84,6 +85,8 @@ v1.include_router(workflows)
 v1.include_router(templates)
 # /api/v1/executions, /api/v1/workflows/{id}/execute, /api/v1/workflows/{id}/executions
 v1.include_router(executions)
+# /api/v1/executions/{id}/stream, /api/v1/executions/{id}/stream-token
+v1.include_router(streams)
 # /api/v1/docs, /api/v1/openapi.json
 v1.include_router(documentation)
 

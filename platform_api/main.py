@@ -20,12 +20,13 @@ from flows.orchestrator import Orchestrator
 from platform_api.access.dependencies import Platform
 from platform_api.api import route_template, router
 from platform_api.contract.document import make_openapi, operation_id
-from platform_api.db.engine import create_engine, session_maker
+from platform_api.db.engine import create_engine, libpq_url, session_maker
 from platform_api.kit.asgi.answer_headers import AnswerHeaders
 from platform_api.kit.asgi.bodies import Bodies
 from platform_api.kit.asgi.client_address import ClientAddresses
 from platform_api.kit.asgi.head import Head
 from platform_api.kit.asgi.https_only import HttpsOnly
+from platform_api.kit.asgi.leaving import LEAVE
 from platform_api.kit.asgi.request_figures import CountsRequests, RequestFigures
 from platform_api.kit.asgi.requests import Requests
 from platform_api.kit.asgi.security_headers import SecurityHeaders
@@ -35,6 +36,8 @@ from platform_api.problems import Cors, install_problem_handlers
 from platform_api.resources.health.metrics import Metrics
 from platform_api.resources.health.service import platform_version
 from platform_api.resources.secrets.keys import check_keys
+from platform_api.resources.streams.hub import Hub
+from platform_api.resources.streams.service import EventStreams
 from platform_api.settings import LogSettings, PrefectSettings, Settings, load_settings
 
 COMPRESS_FROM_BYTES = 1024
@@ -51,7 +54,7 @@ _RESPONSE_HEADERS = [
 ]
 _DESCRIPTION = "Agents, workflows and their runs. Send `Authorization: Bearer <access token>` or `X-API-Key: <key>`."
 
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
 
 
 def create_app(settings: Settings | None = None, orchestrator: Orchestrator | None = None) -> FastAPI:
@@ -131,7 +134,7 @@ def _around(settings: Settings, figures: RequestFigures) -> list[Middleware]:
 
 def _lifespan(settings: Settings, given: Orchestrator | None, figures: RequestFigures) -> Lifespan:
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with AsyncExitStack() as closing:  # what fails to close keeps nothing below it open
             engine = create_engine(settings.database, application_name="turbocat-api")
             closing.push_async_callback(engine.dispose)
@@ -150,9 +153,16 @@ def _lifespan(settings: Settings, given: Orchestrator | None, figures: RequestFi
             await check_keys(platform.sessions, platform.cipher)
             await closing.enter_async_context(platform.key_usage.written())
             closing.push_async_callback(platform.background.aclose)
-            yield
+            streams = _event_streams(settings, platform, figures)
+            closing.push_async_callback(streams.aclose)
+            app.state.streams = streams
+            yield {LEAVE: streams.end_all}
 
     return lifespan
+
+
+def _event_streams(settings: Settings, platform: Platform, figures: RequestFigures) -> EventStreams:
+    return EventStreams(settings.streams, platform.sessions, Hub(libpq_url(settings.database)), figures.registry)
 
 
 def _orchestrator(settings: PrefectSettings) -> Orchestrator:

@@ -225,6 +225,28 @@ class ApiSettings(_Group):
         return origins
 
 
+class StreamSettings(_Group):
+    """Event streams of the API."""
+
+    heartbeat_seconds: float = Field(
+        15.0,
+        alias="TURBOCAT_STREAM_HEARTBEAT_SECONDS",
+        gt=0,
+        le=300,
+        description="seconds between heartbeats of an event stream, at which its caller's rights are looked at again; "
+        "a client that takes nothing for two of them is left",
+    )
+    seconds: float = Field(
+        3600.0,
+        alias="TURBOCAT_STREAM_SECONDS",
+        gt=0,
+        description="seconds after which an event stream is ended, for its client to take it up again",
+    )
+    limit: int = Field(
+        1000, alias="TURBOCAT_STREAM_LIMIT", ge=1, description="event streams that one API process keeps open at once"
+    )
+
+
 class LimitSettings(_Group):
     """How many calls are taken; 0 means no limit."""
 
@@ -249,7 +271,7 @@ class LimitSettings(_Group):
         3000,
         alias="TURBOCAT_RATE_LIMIT_KEY_PER_MINUTE",
         ge=0,
-        description="calls a minute of a key that has no limit of its own",
+        description="calls a minute of a key; a limit of its own counts where it is lower",
     )
 
     @field_validator("redis_url")
@@ -358,6 +380,7 @@ class Settings(BaseModel):
     prefect: PrefectSettings
     auth: AuthSettings
     api: ApiSettings
+    streams: StreamSettings = Field(default_factory=StreamSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     mail: MailSettings = Field(default_factory=MailSettings)
     runs: RunSettings
@@ -380,6 +403,7 @@ GROUPS: dict[str, type[_Group]] = {
     "prefect": PrefectSettings,
     "auth": AuthSettings,
     "api": ApiSettings,
+    "streams": StreamSettings,
     "limits": LimitSettings,
     "mail": MailSettings,
     "runs": RunSettings,

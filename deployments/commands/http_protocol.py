@@ -4,6 +4,8 @@ from asyncio import TimerHandle, Transport
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from platform_api.kit.asgi.leaving import LEAVE
+
 HEADER_SECONDS = 15.0
 """In which the headers of a request must arrive, from the connection's start or the request's first byte on."""
 
@@ -12,6 +14,13 @@ class HttpProtocol(HttpToolsProtocol):
     """Closes a connection whose headers are late. Bodies have a limit of their own (`kit.asgi.bodies`)."""
 
     _late: TimerHandle | None = None
+
+    def shutdown(self) -> None:
+        """The server wants to leave: what would not end by itself is asked to."""
+        leave = self.app_state.get(LEAVE)
+        if leave is not None:
+            leave()
+        super().shutdown()
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """The first request's time begins."""

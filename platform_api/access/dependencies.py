@@ -3,12 +3,13 @@
 Scopes have `scope="function"`: the commit happens before the answer is sent.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from flows.orchestrator import Orchestrator
@@ -18,7 +19,7 @@ from platform_api.access.kept_answers import KeptAnswers
 from platform_api.access.key_usage import KeyUsage
 from platform_api.access.passwords import Passwords
 from platform_api.access.permissions import Permission
-from platform_api.access.principal import Principal
+from platform_api.access.principal import Credential, Principal
 from platform_api.access.rate_limits import RateLimits
 from platform_api.access.roles import allows
 from platform_api.access.scope import (
@@ -29,6 +30,7 @@ from platform_api.access.scope import (
     system_scope,
     tenant_scope,
 )
+from platform_api.access.stream_tokens import StreamTokens
 from platform_api.access.tokens import Tokens
 from platform_api.db.engine import Sessions
 from platform_api.errors import Forbidden, TokenExpired, Unauthenticated
@@ -49,6 +51,7 @@ class Platform:
     orchestrator: Orchestrator
     started_at: float
     tokens: Tokens = field(init=False)
+    stream_tokens: StreamTokens = field(init=False)
     passwords: Passwords = field(init=False)
     background: Background = field(init=False)
     post: Post = field(init=False)
@@ -60,6 +63,7 @@ class Platform:
 
     def __post_init__(self) -> None:
         self.tokens = Tokens(self.settings.auth)
+        self.stream_tokens = StreamTokens(self.settings.auth)
         self.passwords = Passwords(rounds=self.settings.auth.bcrypt_rounds)
         self.background = Background()
         mail = self.settings.mail
@@ -111,22 +115,63 @@ async def caller(
     api_key: Annotated[str | None, Depends(_api_key)],
 ) -> Principal:
     """Who calls; raises 401 when that cannot be told, 429 for too many calls or too many guesses."""
+
+    async def identify(authentication: Authentication) -> Principal:
+        return await authentication.authenticate(bearer.credentials if bearer else None, api_key)
+
+    return await _identified(request, shared, identify, guessed=bearer is not None or api_key is not None)
+
+
+CallerDep = Annotated[Principal, Depends(caller)]
+
+
+async def stream_caller(
+    execution_id: UUID,
+    request: Request,
+    shared: PlatformDep,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    api_key: Annotated[str | None, Depends(_api_key)],
+    token: Annotated[str | None, Query(max_length=4096, description="A stream token, in place of headers")] = None,
+) -> Principal:
+    """`caller` for event streams, which take a token of their own in the URL where there are no headers."""
+    if token is None or bearer is not None or api_key is not None:
+        return await caller(request, shared, bearer, api_key)
+
+    async def identify(authentication: Authentication) -> Principal:
+        return await authentication.again(shared.stream_tokens.read(token, execution_id))
+
+    return await _identified(request, shared, identify, guessed=True)
+
+
+StreamCallerDep = Annotated[Principal, Depends(stream_caller)]
+
+
+async def known_again(shared: Platform, credential: Credential) -> Principal:
+    """Who was known by `credential`, with the rights of now; raises `Unauthenticated` when that has ended."""
+    async with system_scope(shared.sessions) as scope:
+        return await Authentication(scope, shared.tokens, shared.key_usage).again(credential)
+
+
+async def _identified(
+    request: Request,
+    shared: Platform,
+    identify: Callable[[Authentication], Awaitable[Principal]],
+    *,
+    guessed: bool,
+) -> Principal:
+    """Whom `identify` finds; `guessed` says that there was something to be wrong."""
     limits = shared.rate_limits
-    if bearer is not None or api_key is not None:
+    if guessed:
         await limits.check_guesses(request.scope)
     try:
         async with system_scope(shared.sessions) as scope:
-            authentication = Authentication(scope, shared.tokens, shared.key_usage)
-            principal = await authentication.authenticate(bearer.credentials if bearer else None, api_key)
+            principal = await identify(Authentication(scope, shared.tokens, shared.key_usage))
     except Unauthenticated as refusal:
-        if (bearer is not None or api_key is not None) and not isinstance(refusal, TokenExpired):
+        if guessed and not isinstance(refusal, TokenExpired):
             await limits.count_guess(request.scope)
         raise
     await limits.count_caller(request.scope, principal)
     return principal
-
-
-CallerDep = Annotated[Principal, Depends(caller)]
 
 
 async def visitor(

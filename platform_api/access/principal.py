@@ -1,6 +1,7 @@
 """Who calls: a user with a token, a key, or the platform itself."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -18,6 +19,16 @@ class Via(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Credential:
+    """What a caller was known by: the id of their session or of their key. Proves nothing by itself."""
+
+    via: Via
+    id: UUID
+    user_id: UUID | None
+    tenant_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
 class Principal:
     """The caller of one request, always inside exactly one tenant. `user_id` is None for a project's key."""
 
@@ -32,9 +43,17 @@ class Principal:
     key_scopes: frozenset[str] | None = None
     """What a key is limited to (`resource:action`); None means no limit beside the role."""
     key_limit_per_minute: int | None = None
-    """Calls a minute that a key may make; None means the platform's own limit."""
+    """Calls a minute that a key may make, fewer than the platform's own limit; None means that one."""
+    key_expires_at: datetime | None = None
 
     @property
     def manages_tenant(self) -> bool:
         """Whether the caller reads and changes what other members own."""
         return self.tenant_role in (TenantRole.OWNER, TenantRole.ADMIN)
+
+    @property
+    def credential(self) -> Credential:
+        """What they can be known by again."""
+        known_by = self.session_id if self.via is Via.TOKEN else self.key_id
+        assert known_by is not None
+        return Credential(via=self.via, id=known_by, user_id=self.user_id, tenant_id=self.tenant_id)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -34,6 +34,7 @@ class KeyHolder:
     project_id: UUID | None
     scopes: frozenset[str] | None
     rate_limit_per_minute: int | None
+    expires_at: datetime | None
     user_id: UUID
     platform_role: PlatformRole
     tenant_role: TenantRole | None
@@ -69,23 +70,7 @@ class CredentialRepository:
 
     async def find_key(self, prefix: str, key_hash: str) -> KeyHolder | None:
         """The key when it, its owner, its project and its tenant are there. Hashes are compared in constant time."""
-        statement = (
-            select(ApiKey, col(User.role), col(Membership.role))
-            .join(User, col(User.id) == col(ApiKey.user_id))
-            .join(Tenant, col(Tenant.id) == col(ApiKey.tenant_id))
-            .outerjoin(Membership, _membership(col(ApiKey.tenant_id)))
-            .outerjoin(Project, col(Project.id) == col(ApiKey.project_id))
-            .where(
-                col(ApiKey.key_prefix) == prefix,
-                col(ApiKey.revoked_at).is_(None),
-                col(ApiKey.deleted_at).is_(None),
-                or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > clock.now()),
-                col(User.is_active).is_(True),
-                col(User.deleted_at).is_(None),
-                col(Tenant.deleted_at).is_(None),
-                col(Project.deleted_at).is_(None),
-            )
-        )
+        statement = _good_keys().where(col(ApiKey.key_prefix) == prefix)
         found: KeyHolder | None = None
         for key, platform_role, tenant_role in (await self.session.execute(statement)).all():
             if hmac.compare_digest(key.key_hash, key_hash):
@@ -96,6 +81,11 @@ class CredentialRepository:
         """Every key that a user has made, in whichever tenant, is refused from now on."""
         mine = update(ApiKey).where(col(ApiKey.user_id) == user_id, col(ApiKey.revoked_at).is_(None))
         await self.session.execute(mine.values(revoked_at=clock.now()))
+
+    async def find_key_by_id(self, key_id: UUID) -> KeyHolder | None:
+        """The same for a key whose text has been seen before."""
+        row = (await self.session.execute(_good_keys().where(col(ApiKey.id) == key_id))).one_or_none()
+        return None if row is None else _holder(*row)
 
     async def count_uses(self, uses: Mapping[UUID, tuple[int, datetime]]) -> None:
         """Adds to each key how often it was used and when last; in the order of ids, so that writers do not clash."""
@@ -112,6 +102,25 @@ class CredentialRepository:
         await self.session.execute(statement, rows)
 
 
+def _good_keys() -> Select[tuple[ApiKey, PlatformRole, TenantRole]]:
+    return (
+        select(ApiKey, col(User.role), col(Membership.role))
+        .join(User, col(User.id) == col(ApiKey.user_id))
+        .join(Tenant, col(Tenant.id) == col(ApiKey.tenant_id))
+        .outerjoin(Membership, _membership(col(ApiKey.tenant_id)))
+        .outerjoin(Project, col(Project.id) == col(ApiKey.project_id))
+        .where(
+            col(ApiKey.revoked_at).is_(None),
+            col(ApiKey.deleted_at).is_(None),
+            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > clock.now()),
+            col(User.is_active).is_(True),
+            col(User.deleted_at).is_(None),
+            col(Tenant.deleted_at).is_(None),
+            col(Project.deleted_at).is_(None),
+        )
+    )
+
+
 def _holder(key: ApiKey, platform_role: PlatformRole, tenant_role: TenantRole | None) -> KeyHolder:
     return KeyHolder(
         key_id=key.id,
@@ -119,6 +128,7 @@ def _holder(key: ApiKey, platform_role: PlatformRole, tenant_role: TenantRole | 
         project_id=key.project_id,
         scopes=None if key.scopes is None else frozenset(key.scopes),
         rate_limit_per_minute=key.rate_limit_per_minute,
+        expires_at=key.expires_at,
         user_id=key.user_id,
         platform_role=platform_role,
         tenant_role=tenant_role,

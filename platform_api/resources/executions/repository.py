@@ -1,5 +1,6 @@
 """Executions and their records, read. Statuses are written by the journal alone."""
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -29,9 +30,12 @@ class ExecutionRepository(Repository[Execution]):
     model = Execution
     label = "execution"
 
-    async def with_workflow(self, execution_id: UUID) -> tuple[Execution, Workflow | None]:
-        """An execution and its workflow, deleted or not; raises `NotFound`."""
-        row = (await self.session.execute(self._joined().where(col(Execution.id) == execution_id))).one_or_none()
+    async def with_workflow(self, execution_id: UUID, *, light: bool = False) -> tuple[Execution, Workflow | None]:
+        """An execution and its workflow, deleted or not; raises `NotFound`. A `light` one lacks large columns."""
+        statement = self._joined().where(col(Execution.id) == execution_id)
+        if light:
+            statement = statement.options(*_without_heavy())
+        row = (await self.session.execute(statement)).one_or_none()
         if row is None:
             raise NotFound(f"There is no execution {execution_id}")
         return row[0], row[1]
@@ -63,7 +67,7 @@ class ExecutionRepository(Repository[Execution]):
         statement = self._joined().where(*conditions)
         matching = select(func.count()).select_from(statement.with_only_columns(col(Execution.id)).subquery())
         counted = (await self.session.execute(matching)).scalar_one()
-        page_of_rows = statement.options(*(defer(column, raiseload=True) for column in _HEAVY))  # type: ignore[arg-type]
+        page_of_rows = statement.options(*_without_heavy())
         page_of_rows = page_of_rows.order_by(*order_by).limit(page_size).offset((page - 1) * page_size)
         return [(row[0], row[1]) for row in (await self.session.execute(page_of_rows)).all()], counted
 
@@ -111,6 +115,10 @@ class LogRepository(Repository[ExecutionLog]):
         if filters.since is not None:
             statement = statement.where(col(ExecutionLog.created_at) >= filters.since)
         return await self.page(statement, page=page, page_size=page_size, order_by=(col(ExecutionLog.seq).asc(),))
+
+
+def _without_heavy() -> Iterator[Any]:
+    return (defer(column, raiseload=True) for column in _HEAVY)  # type: ignore[arg-type]
 
 
 def _visible(within: Reach) -> ColumnElement[bool]:

@@ -1,7 +1,9 @@
 """Executions as they are read."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
+from flows.states import ExecutionStatus
 from platform_api.access.scope import TenantScope
 from platform_api.db.models import Execution, ExecutionLog, StepRun, Workflow
 from platform_api.errors import Forbidden
@@ -13,6 +15,14 @@ from platform_api.resources.executions.repository import ExecutionRepository, Lo
 from platform_api.resources.workflows.reader import WorkflowReader
 
 ExecutionPage = tuple[list[tuple[Execution, Workflow | None]], int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How far an execution is, and the highest number in its record."""
+
+    status: ExecutionStatus
+    last_seq: int
 
 
 class ExecutionService:
@@ -40,6 +50,12 @@ class ExecutionService:
         execution, workflow = await self._executions.with_workflow(execution_id)
         await self._check(execution, workflow)
         return execution, workflow
+
+    async def standing(self, execution_id: UUID) -> Standing:
+        """How far an execution is that the caller reads, without what went in and came out."""
+        execution, workflow = await self._executions.with_workflow(execution_id, light=True)
+        await self._check(execution, workflow)
+        return Standing(status=execution.status, last_seq=execution.last_seq)
 
     async def steps(self, execution_id: UUID, paging: Paging) -> tuple[list[StepRun], int]:
         """One page of the execution's attempts of steps, in the order of their start."""

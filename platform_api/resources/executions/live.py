@@ -1,0 +1,35 @@
+"""What is told only to those who listen: tokens of a model as they come. Their record is the step's output.
+
+They go over a channel of their own, outside the numbered record, since nobody asks for them later.
+"""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text as statement
+from sqlalchemy.ext.asyncio import AsyncSession
+
+LIVE_CHANNEL = "turbocat_live"
+"""Payload: `{"executionId", "type", "data"}`."""
+
+_CHARACTERS = 1000
+"""Of one notification, which PostgreSQL bounds at 8000 bytes; JSON makes at most 6 of a character."""
+
+_NOTIFY = statement("select pg_notify(:channel, :payload)")
+
+
+async def announce_tokens(session: AsyncSession, execution_id: UUID, *, step_key: str, path: str, text: str) -> None:
+    """Tells listeners a piece of a model's answer, when the caller's transaction is committed."""
+    for piece in _pieces(text):
+        message = {
+            "executionId": str(execution_id),
+            "type": "token",
+            "data": {"stepKey": step_key, "path": path, "text": piece},
+        }
+        await session.execute(_NOTIFY, {"channel": LIVE_CHANNEL, "payload": orjson.dumps(message).decode()})
+
+
+def _pieces(text: str) -> Iterator[str]:
+    for start in range(0, len(text), _CHARACTERS):
+        yield text[start : start + _CHARACTERS]
