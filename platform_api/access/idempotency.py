@@ -65,7 +65,8 @@ class Replayed(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """Whose key it is: the same text of another caller, or inside another project, is another key."""
+    """Whose key it is: the same text of another caller, inside another project, or with another API key (whose scopes
+    may not reach what the first answer holds) is another key."""
 
     tenant_id: UUID
     user_id: UUID | None
@@ -136,7 +137,10 @@ class Idempotency:
             yield Attempt(self, scope, body)
             return
         owner = Owner(
-            tenant_id=principal.tenant_id, user_id=principal.user_id, project_id=principal.project_id, key=key
+            tenant_id=principal.tenant_id,
+            user_id=principal.user_id,
+            project_id=principal.project_id,
+            key=key if principal.key_id is None else f"{principal.key_id} {key}",
         )
         async with self._turn(owner):
             yield Attempt(self, scope, body, row=self._row(owner, scope, body))

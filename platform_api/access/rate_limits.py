@@ -5,6 +5,7 @@ that cannot be used count for their address too, which after too many of them ha
 """
 
 from collections.abc import Mapping
+from ipaddress import IPv6Address, IPv6Network
 from typing import Any
 
 from platform_api.access.principal import Principal
@@ -18,6 +19,7 @@ from platform_api.settings import LimitSettings
 PER_ADDRESS = ("/api/v1/auth/", "/api/v1/hooks/")
 """Where calls are counted before it is known who calls."""
 
+_IPV6_PREFIX = 64
 _SHOWN = "turbocat.rate_limit"
 
 
@@ -36,7 +38,7 @@ class RateLimits:
     async def count_address(self, scope: ScopeMap) -> None:
         """Counts a call of a path that is open to anybody; other paths are let through."""
         if scope["path"].startswith(PER_ADDRESS):
-            counter = f"address:{client_address(scope)}"
+            counter = f"address:{_address(scope)}"
             _tell(scope, await self._limiter.count(counter, self._settings.auth_per_minute))
 
     async def count_caller(self, scope: ScopeMap, principal: Principal) -> None:
@@ -44,8 +46,12 @@ class RateLimits:
         if principal.key_id is None:
             counter, limit = f"user:{principal.user_id}", self._settings.user_per_minute
         else:
-            counter, limit = f"key:{principal.key_id}", principal.key_limit_per_minute or self._settings.key_per_minute
+            counter, limit = f"key:{principal.key_id}", self._limit_of_key(principal.key_limit_per_minute)
         _tell(scope, await self._limiter.count(counter, limit))
+
+    def _limit_of_key(self, own: int | None) -> int:
+        """Whoever makes a key chooses its limit, but not one beyond the platform's."""
+        return min(filter(None, (own, self._settings.key_per_minute)), default=0)
 
     async def check_guesses(self, scope: ScopeMap) -> None:
         """Refuses credentials from an address that has sent too many bad ones lately."""
@@ -59,7 +65,16 @@ class RateLimits:
 
 
 def _guesses(scope: ScopeMap) -> str:
-    return f"guesses:{client_address(scope)}"
+    return f"guesses:{_address(scope)}"
+
+
+def _address(scope: ScopeMap) -> str:
+    """What counts as one address: of IPv6 the /64, since everybody who has one has all of it."""
+    text = client_address(scope)
+    try:
+        return str(IPv6Network((IPv6Address(text), _IPV6_PREFIX), strict=False))
+    except ValueError:
+        return text
 
 
 def _tell(scope: ScopeMap, count: Count | None) -> None:

@@ -24,7 +24,7 @@ from platform_api.kit import clock
 from platform_api.main import create_app
 from platform_api.resources.audit_log.service import AuditLog
 from platform_api.settings import Settings
-from tests.factories.api import Api, agent_body, colleague, owner, step
+from tests.factories.api import Api, agent_body, by_key, colleague, owner, step
 from tests.fakes.orchestrator import FakeOrchestrator
 from tests.fixtures.http import error_of
 
@@ -119,6 +119,17 @@ async def test_keys_belong_to_their_caller(api: Api, sessions: Sessions, setting
     stranger = await keyed(await owner(api.client), "key-1", "/agents", body)
     assert "Idempotency-Replayed" not in stranger.headers
     assert len(await rows_of(api, sessions)) == 2
+
+
+async def test_an_api_key_gets_no_answer_that_another_credential_was_given(api: Api, sessions: Sessions) -> None:
+    """It may hold more than the key's scopes reach: here a wider key."""
+    body = {"name": "wide", "scopes": ["agents:delete"]}
+    assert (await keyed(api, "key-1", "/api-keys", body)).status_code == 201
+    narrow = await by_key(api, sessions, "api-keys:create")
+    error_of(await keyed(narrow, "key-1", "/api-keys", body), 400, "VALIDATION_ERROR")
+    own = {"name": "own", "scopes": ["api-keys:create"]}
+    first, again = [await keyed(narrow, "key-1", "/api-keys", own) for _ in range(2)]
+    assert first.json()["data"]["key"] == again.json()["data"]["key"]
 
 
 async def test_a_replay_needs_the_permission_too(api: Api, sessions: Sessions, settings: Settings) -> None:

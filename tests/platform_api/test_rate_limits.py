@@ -84,6 +84,28 @@ async def test_another_address_is_not_concerned(settings: Settings) -> None:
     assert statuses == [401, 429, 401]
 
 
+async def test_an_ipv6_network_is_one_address(settings: Settings) -> None:
+    """Whoever has one address of a /64 has all of them, and would have as many attempts."""
+    application = create_app(
+        settings.model_copy(update={"limits": LimitSettings(auth_per_minute=2)}), FakeOrchestrator()
+    )
+    async with LifespanManager(application):
+        statuses = []
+        for address in ("2001:db8:1:2::1", "2001:db8:1:2:ffff::2", "2001:db8:1:2::3", "2001:db8:1:3::1"):
+            async with client_at(application, address) as client:
+                statuses.append((await client.post(LOGIN, json=wrong())).status_code)
+    assert statuses == [401, 401, 429, 401]
+
+
+async def test_a_keys_own_limit_lowers_the_platforms_and_never_raises_it(settings: Settings) -> None:
+    async with serving(settings, key_per_minute=5) as client:
+        api = await owner(client)
+        for own, limit in ((3, 3), (1_000_000, 5), (None, 5)):
+            body = {"name": "k", "scopes": ["agents:read"], "rateLimitPerMinute": own}
+            key = {"X-API-Key": (await api.made("/api-keys", body))["key"]}
+            assert headers_of(await client.get("/api/v1/agents", headers=key)) == (limit, limit - 1)
+
+
 async def test_a_user_has_so_many_calls_with_all_tokens(settings: Settings) -> None:
     async with serving(settings, user_per_minute=3) as client:
         member = await register(client)

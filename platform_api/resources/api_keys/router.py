@@ -37,7 +37,8 @@ async def list_api_keys(
 async def create_api_key(
     body: ApiKeyCreate, scope: Annotated[TenantScope, requires(Permission.API_KEYS_CREATE)]
 ) -> Envelope[IssuedApiKey]:
-    """Makes a key that acts as the caller within `scopes`; the key itself is in this answer alone."""
+    """Makes a key that acts as the caller within `scopes`; the key itself is in this answer alone. What a key makes
+    ends no later than that key."""
     return ok(await ApiKeyService(scope).create(body))
 
 

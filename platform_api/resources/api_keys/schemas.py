@@ -20,7 +20,12 @@ class ApiKeyCreate(Body):
         min_length=1, max_length=200, description="permissions such as `agents:read`; only ones that you have yourself"
     )
     expires_at: AwareDatetime | None = Field(default=None, description="when it stops working; never when left out")
-    rate_limit_per_minute: int | None = Field(default=None, ge=1, le=1_000_000, description="calls a minute")
+    rate_limit_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="calls a minute; what the platform allows each key is never exceeded",
+    )
 
 
 class ApiKeyState(View):

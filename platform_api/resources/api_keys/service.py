@@ -5,6 +5,7 @@ key: rotating one would be acting as that user.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from agents.errors import Problem
@@ -34,7 +35,7 @@ class ApiKeyService:
 
     async def create(self, body: ApiKeyCreate) -> IssuedApiKey:
         """A key of the caller; raises `ValidationFailed` for scopes that the caller does not have."""
-        problems = [*self._scope_problems(body.scopes), *_expiry_problems(body)]
+        problems = [*self._scope_problems(body.scopes), *self._expiry_problems(body)]
         if problems:
             raise ValidationFailed(f"The key has {len(problems)} problem(s); see details", details=problems)
         new = new_user_key()
@@ -45,9 +46,14 @@ class ApiKeyService:
         return await self._issue(row, new)
 
     async def create_for_project(self, project_id: UUID, name: str) -> IssuedApiKey:
-        """The key of a new project; it acts as AGENT inside it and dies with the membership of its maker."""
+        """The key of a new project; it acts as AGENT inside it, as far as its maker's role in the tenant goes, and dies
+        with the membership of its maker. What a key makes has that key's scopes and end."""
         new = new_project_key()
-        return await self._issue(self._row(new, name, project_id=project_id), new)
+        row = self._row(new, name, project_id=project_id)
+        caller = self._scope.caller
+        row.scopes = None if caller.key_scopes is None else sorted(caller.key_scopes)
+        row.expires_at = caller.key_expires_at
+        return await self._issue(row, new)
 
     async def page(self, paging: Paging, order: Sorting) -> tuple[list[ApiKey], int]:
         """One page of the caller's keys, or of all for those who manage the tenant."""
@@ -60,6 +66,8 @@ class ApiKeyService:
         is_projects = is_project_key(row.key_prefix)
         if row.user_id != self._user_id() and not is_projects:
             raise Forbidden("Only its owner rotates a user's key; revoke it instead")
+        if is_projects and not allows(self._scope.caller, Permission.PROJECTS_CREATE):
+            raise Forbidden("A project's key is given to those who may make projects; revoke it instead")
         self._check_not_wider(row)
         if not in_future(row.expires_at, clock.now()):
             raise InvalidState("This key has expired; make a new one")
@@ -114,11 +122,23 @@ class ApiKeyService:
             problems.append(Problem(path=f"scopes[{position}]", code=code, message=message))
         return problems
 
+    def _expiry_problems(self, body: ApiKeyCreate) -> list[Problem]:
+        if not in_future(body.expires_at, clock.now()):
+            return [Problem(path="expiresAt", code="IN_THE_PAST", message="choose a time that is still to come")]
+        if self._outlives_caller(body.expires_at):
+            message = f"the key that you use ends at {self._scope.caller.key_expires_at}, and so does what it makes"
+            return [Problem(path="expiresAt", code="OUTLIVES_ITS_MAKER", message=message)]
+        return []
+
+    def _outlives_caller(self, expires_at: datetime | None) -> bool:
+        end = self._scope.caller.key_expires_at
+        return end is not None and (expires_at is None or expires_at > end)
+
     def _check_not_wider(self, row: ApiKey) -> None:
         """A key never gets hold of one that may do more than it may itself."""
         if self._scope.caller.key_scopes is None:
             return
-        if row.scopes is None or self._scope_problems(row.scopes):
+        if row.scopes is None or self._scope_problems(row.scopes) or self._outlives_caller(row.expires_at):
             raise Forbidden("The key that you use is limited to scopes, and this one may do more; log in to rotate it")
 
     def _manages(self) -> bool:
@@ -130,12 +150,6 @@ class ApiKeyService:
         if user_id is None:
             raise Forbidden("A project's key manages no keys; use a person's token or key")
         return user_id
-
-
-def _expiry_problems(body: ApiKeyCreate) -> list[Problem]:
-    if in_future(body.expires_at, clock.now()):
-        return []
-    return [Problem(path="expiresAt", code="IN_THE_PAST", message="choose a time that is still to come")]
 
 
 def _issued(row: ApiKey, new: NewKey) -> IssuedApiKey:

@@ -107,6 +107,41 @@ async def test_a_key_never_gets_hold_of_a_wider_one_by_rotation(api: Api, sessio
     assert (await using(api, project["apiKey"]).get("/agents")).status_code == 200
 
 
+async def test_the_key_of_a_project_that_a_key_makes_does_no_more_than_that_key(api: Api) -> None:
+    end = (clock.now() + timedelta(hours=1)).isoformat()
+    scopes = ["projects:create", "agents:read"]
+    maker = using(api, (await api.made("/api-keys", {"name": "k", "scopes": scopes, "expiresAt": end}))["key"])
+    made = using(api, (await maker.made("/projects", {"name": "P"}))["apiKey"])
+    assert (await made.get("/agents")).status_code == 200
+    error_of(await made.get("/workflows"), 403, "FORBIDDEN")
+    with clock.freeze(clock.now() + timedelta(hours=2)):
+        error_of(await made.get("/agents"), 401, "UNAUTHENTICATED")
+
+
+async def test_what_a_key_makes_ends_with_it(api: Api) -> None:
+    end = clock.now() + timedelta(hours=1)
+    body = {"name": "k", "scopes": ["api-keys:create", "api-keys:update"], "expiresAt": end.isoformat()}
+    maker, lasting = using(api, (await api.made("/api-keys", body))["key"]), await api.made("/api-keys", {**BODY})
+    own = {"name": "k", "scopes": ["api-keys:create"]}
+    for expires_at in (None, (end + timedelta(seconds=1)).isoformat()):
+        answer = await maker.post("/api-keys", {**own, "expiresAt": expires_at})
+        assert details(answer) == {("expiresAt", "OUTLIVES_ITS_MAKER")}
+    assert (await maker.post("/api-keys", {**own, "expiresAt": end.isoformat()})).status_code == 201
+    error_of(await maker.post(f"/api-keys/{lasting['id']}/rotate"), 403, "FORBIDDEN")
+
+
+async def test_a_viewer_gets_no_key_of_a_project(api: Api, sessions: Sessions, settings: Settings) -> None:
+    """Who made it as EDITOR has it no more, and is not given another."""
+    maker = await colleague(api, sessions, settings, TenantRole.EDITOR)
+    key = using(maker, (await maker.made("/projects", {"name": "P"}))["apiKey"])
+    (listed,) = (await maker.get("/api-keys")).json()["data"]
+    await api.patch(f"/tenants/current/members/{maker.user_id}", {"role": "VIEWER"})
+    assert (await key.get("/agents")).status_code == 200
+    error_of(await key.post(f"/agents/{listed['id']}/test", {"input": {}}), 403, "FORBIDDEN")
+    error_of(await maker.post(f"/api-keys/{listed['id']}/rotate"), 403, "FORBIDDEN")
+    assert (await maker.send("DELETE", f"/api-keys/{listed['id']}")).status_code == 204
+
+
 @pytest.mark.parametrize("kind", ["tc_", "cla"])
 async def test_rotation_replaces_the_key_at_once(api: Api, kind: str) -> None:
     old = {
