@@ -102,6 +102,8 @@ class Run:
     past: Past = field(default_factory=Past)
     active_seconds: float = 0.0
     """How long it has run already; time in which it was suspended does not count towards its timeout."""
+    usage: Usage = field(default_factory=Usage)
+    """What it has used already, when it is taken up again."""
     depth: int = 0
     """How many runs this one is nested in."""
 
@@ -118,6 +120,8 @@ class StepAttempt:
     attempt: int
     agent: str | None = None
     step_run_id: UUID = field(default_factory=lambda: UUID(int=uuid7().int))
+    light: bool = False
+    """Without side effects (DATA, CODE without egress): its start need not be durable before it runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +162,9 @@ class LogLine:
 class Journal(Protocol):
     """The only writer of run records. Each call is one committed transaction; a refused move raises `IllegalMove`."""
 
-    async def run_started(self, execution_id: UUID, *, prefect_flow_run_id: UUID, run_count: int) -> None: ...
+    async def run_started(self, execution_id: UUID, *, prefect_flow_run_id: UUID | None, run_count: int) -> None:
+        """PENDING or PAUSED to RUNNING. Prefect knows nothing of a nested run that lies in a loop or a branch."""
+        ...
 
     async def run_suspended(self, execution_id: UUID) -> None:
         """RUNNING to PAUSED; steps that are open become PAUSED with it."""

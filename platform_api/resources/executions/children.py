@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import defer
 from sqlmodel import col
 
 from flows.plan import Plan
@@ -23,7 +24,7 @@ async def open_child(record: Record, attempt: StepAttempt, plan: Plan, inputs: d
     await record.flush()
     row = await _newest(record, record.row.id, attempt.path, _OPEN)
     if row is None:
-        row = _row(record.row, attempt, plan, inputs)
+        row = _row(await _parent(record), attempt, plan, inputs)
         record.session.add(row)
         await record.session.flush()
         record.session.add(_admission(row))
@@ -46,6 +47,11 @@ async def _newest(record: Record, parent_id: UUID, path: str, statuses: frozense
     statement = select(Execution).where(*mine, col(Execution.status).in_(statuses))
     found = await record.session.execute(statement.order_by(col(Execution.id).desc()).limit(1))
     return found.scalar_one_or_none()
+
+
+async def _parent(record: Record) -> Execution:
+    light = (defer(column, raiseload=True) for column in (Execution.plan, Execution.inputs, Execution.outputs))  # type: ignore[arg-type]
+    return await record.session.get_one(Execution, record.row.id, options=tuple(light))
 
 
 def _row(parent: Execution, attempt: StepAttempt, plan: Plan, inputs: dict[str, Any]) -> Execution:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -28,14 +28,17 @@ from platform_api.errors import IllegalMove
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
 from platform_api.resources.executions.children import open_child
+from platform_api.resources.executions.lanes import Entry, Lane, Write
 from platform_api.resources.executions.persistence import persistently
-from platform_api.resources.executions.record import EVENTS_CHANNEL, NOTIFY, Record, milliseconds
+from platform_api.resources.executions.record import EVENTS_CHANNEL, Record, milliseconds
 from platform_api.resources.executions.waits import close_wait, oldest_question, open_wait, read_answers
 
 __all__ = ["EVENTS_CHANNEL", "RUNS_CHANNEL", "Journal", "Write", "admit", "find_driven", "find_tenant"]
 
 RUNS_CHANNEL = "turbocat_runs"
 """Payload: an environment. Prefect holds a run of it that a worker may take."""
+
+_NOTIFY = text("select pg_notify(:channel, :payload)")
 
 UNRECORDED = {"code": "INTERNAL_ERROR", "message": "How the step ended could not be recorded; run it again"}
 """For a step whose run ends while its own record is still open."""
@@ -60,22 +63,23 @@ async def admit(scope: TenantScope, execution: Execution, *, due_at: datetime | 
     return execution
 
 
-Write = Callable[[Record, bool], Awaitable[None]]
-"""Changes the locked row and what belongs to it. The flag says that an earlier call may have been committed."""
+PROGRESS_SECONDS = 0.25
+"""How often a loop's progress is told."""
 
 Found = TypeVar("Found")
 
 
 class Journal:
-    """Writes the record of one tenant's runs, one committed transaction a call.
+    """Writes the record of one tenant's runs. A call returns when its write is committed.
 
-    One run has one journal: its steps take turns here rather than each with a connection at the row's lock.
+    One run has one journal: what its steps write at the same time goes in one transaction (`lanes`).
     """
 
     def __init__(self, sessions: Sessions, tenant_id: UUID) -> None:
         self._sessions = sessions
         self._tenant_id = tenant_id
-        self._turn = asyncio.Lock()
+        self._lanes: dict[UUID, Lane] = {}
+        self._progress: dict[tuple[UUID, str], float] = {}
 
     async def submitted(self, execution_id: UUID, prefect_flow_run_id: UUID) -> None:
         """Notes under which id Prefect holds the run, and wakes the workers."""
@@ -87,7 +91,7 @@ class Journal:
                 .returning(col(Execution.environment))
             )
             if environment is not None:
-                await scope.session.execute(NOTIFY, {"channel": RUNS_CHANNEL, "payload": environment.value})
+                await scope.session.execute(_NOTIFY, {"channel": RUNS_CHANNEL, "payload": environment.value})
 
     async def run_started(self, execution_id: UUID, *, prefect_flow_run_id: UUID, run_count: int) -> None:
         """PENDING or PAUSED to RUNNING; raises `IllegalMove` when the run has ended or is already running."""
@@ -137,7 +141,8 @@ class Journal:
     async def step_started(self, execution_id: UUID, attempt: StepAttempt, *, inputs: Any) -> None:
         """Opens the record of one attempt, or goes on with the interrupted one of that id.
 
-        Raises `IllegalMove` when its run is not running.
+        Raises `IllegalMove` when its run is not running. A light step's start is written with its end, or a moment
+        later, and refused there.
         """
 
         async def write(record: Record, again: bool) -> None:
@@ -151,7 +156,7 @@ class Journal:
             elif step.status is not StepStatus.RUNNING:
                 record.move_step(step, StepStatus.RUNNING)
 
-        await self.write(execution_id, write)
+        await self.write(execution_id, write, steps=(attempt.step_run_id,), urgent=not attempt.light)
 
     async def step_finished(self, execution_id: UUID, attempt: StepAttempt, outcome: StepOutcome) -> None:
         """Closes the record of one attempt and adds its usage to the run's; `outcome.last` counts the step as done."""
@@ -168,7 +173,7 @@ class Journal:
             if is_wait:
                 await close_wait(record, step.id)
 
-        await self.write(execution_id, write)
+        await self.write(execution_id, write, steps=(attempt.step_run_id,))
 
     async def steps_skipped(self, execution_id: UUID, attempts: list[StepAttempt], *, reason: str) -> None:
         """Records steps that will not run, with the reason."""
@@ -210,12 +215,16 @@ class Journal:
         return opened[-1]
 
     async def progressed(self, execution_id: UUID, path: str, *, done: int, total: int | None) -> None:
-        """Tells listeners how far a loop is."""
+        """Tells listeners how far a loop is, not too often: what comes too soon after the last is left out."""
+        now, key = asyncio.get_running_loop().time(), (execution_id, path)
+        if done != total and now - self._progress.get(key, -PROGRESS_SECONDS) < PROGRESS_SECONDS:
+            return
+        self._progress[key] = now
 
         async def write(record: Record, _again: bool) -> None:
             record.event("progress", {"path": path, "done": done, "total": total})
 
-        await self.write(execution_id, write)
+        await self.write(execution_id, write, urgent=False)
 
     async def logged(self, execution_id: UUID, lines: list[LogLine]) -> None:
         """Appends log lines under consecutive numbers."""
@@ -252,17 +261,26 @@ class Journal:
         await self.write(execution_id, write)
         return was_open
 
-    async def write(self, execution_id: UUID, write: Write) -> None:
-        """Makes one write under the row's lock and returns when it is committed; raises what `write` raises."""
+    async def write(
+        self, execution_id: UUID, write: Write, *, steps: tuple[UUID, ...] = (), urgent: bool = True
+    ) -> None:
+        """Makes one write under the row's lock and returns when it is committed; raises what `write` raises.
 
-        async def attempt(again: bool) -> None:
-            async with tenant_scope(self._sessions, self._tenant_id) as scope:
-                record = await Record.lock(scope.session, execution_id)
-                await write(record, again)
-                await record.close()
-
-        async with self._turn:
-            await persistently(attempt)
+        `steps` are the records that it asks for. What is not urgent is waited for by nobody.
+        """
+        lane = self._lanes.get(execution_id)
+        if lane is None:
+            lane = Lane(self._sessions, self._tenant_id, execution_id, partial(self._lanes.pop))
+            self._lanes[execution_id] = lane
+        entry = Entry(write=write, steps=steps, urgent=urgent)
+        lane.put(entry)
+        if not urgent:
+            return
+        try:
+            await asyncio.shield(entry.done)
+        except asyncio.CancelledError:
+            lane.withdraw(entry)
+            raise
 
     async def _read(self, read: Callable[[AsyncSession], Awaitable[Found]]) -> Found:
         async def attempt(_again: bool) -> Found:

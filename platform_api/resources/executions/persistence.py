@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import psycopg
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -17,6 +18,9 @@ PATIENCE_SECONDS = 60.0
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
+
+ABSENCES = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError)
+"""What an absent database looks like, through the pool and through the driver."""
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +38,7 @@ async def persistently(write: Callable[[bool], Awaitable[Result]]) -> Result:
     while True:
         try:
             return await write(again)
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
+        except ABSENCES as error:
             if loop.time() + pause > deadline:
                 raise
             log.warning("record_waits_for_database", reason=type(error).__name__, retry_in_seconds=pause)

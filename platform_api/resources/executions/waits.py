@@ -5,6 +5,7 @@ run takes the answer up. What is past its time takes none, even before the run h
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,11 +17,12 @@ from sqlmodel import col
 from flows.runtime.ports import Answer, Question, StepAttempt, Wait
 from flows.spec import WaitKind
 from flows.states import ExecutionStatus, StepStatus
+from platform_api.access.scope import TenantScope
 from platform_api.db.models import Execution, StepWait
 from platform_api.errors import IllegalMove
 from platform_api.kit import clock
 from platform_api.kit.schemas import zulu
-from platform_api.resources.executions.record import Record
+from platform_api.resources.executions.record import Head, Record
 
 QUESTIONS = frozenset({WaitKind.APPROVAL.value, WaitKind.INPUT.value})
 """Kinds that a person answers."""
@@ -49,7 +51,7 @@ async def open_wait(record: Record, attempt: StepAttempt, wait: Wait) -> Wait:
     if row is not None:
         await record.session.delete(row)  # of an attempt that has ended; a path has one wait
         await record.flush()
-    record.session.add(_row(record.row, attempt, wait))
+    record.session.add(_row(record.row.tenant_id, record.row.id, attempt, wait))
     if wait.kind.value in QUESTIONS:
         record.event("approval.requested", {"stepKey": attempt.step_key, "path": attempt.path, **_shown(wait)})
     return wait
@@ -105,6 +107,49 @@ def still_takes_answers() -> ColumnElement[bool]:
     return or_(col(StepWait.due_at).is_(None), col(StepWait.due_at) > clock.now())
 
 
+@dataclass(frozen=True, kw_only=True)
+class AwaitedEvent:
+    """An open wait for an event; `names` are those that its filter may use beside `event`."""
+
+    wait_id: UUID
+    execution_id: UUID
+    filter: str | None
+    names: dict[str, Any]
+
+
+async def event_waits(scope: TenantScope, kind: str, *, after: UUID | None, limit: int) -> list[AwaitedEvent]:
+    """The tenant's open waits for events of this type, oldest first, from the one behind `after` on."""
+    open_now = (UNCLOSED, UNANSWERED, still_takes_answers())
+    mine = (col(StepWait.tenant_id) == scope.tenant_id, col(StepWait.event_type) == kind, *open_now)
+    columns = (
+        StepWait.id,
+        StepWait.execution_id,
+        StepWait.filter,
+        Execution.inputs,
+        Execution.environment,
+        Execution.trigger_type,
+        col(Execution.plan)["workflow"].label("workflow"),
+    )
+    statement = select(*columns).join(Execution, col(Execution.id) == col(StepWait.execution_id)).where(*mine)
+    if after is not None:
+        statement = statement.where(col(StepWait.id) > after)
+    rows = await scope.session.execute(statement.order_by(col(StepWait.id)).limit(limit))
+    return [
+        AwaitedEvent(wait_id=row.id, execution_id=row.execution_id, filter=row.filter, names=_names(row))
+        for row in rows
+    ]
+
+
+def _names(row: Any) -> dict[str, Any]:
+    execution = {
+        "id": str(row.execution_id),
+        "environment": row.environment.value,
+        "triggerType": row.trigger_type.value,
+    }
+    workflow = {name: row.workflow[name] for name in ("id", "name", "slug", "version")}
+    return {"inputs": row.inputs, "execution": execution, "workflow": workflow}
+
+
 async def root_of(session: AsyncSession, execution_id: UUID) -> Execution | None:
     """The execution that Prefect runs: this one, or the outermost of those that it is nested in."""
     row = await session.get(Execution, execution_id)
@@ -125,7 +170,7 @@ async def _at(record: Record, path: str) -> StepWait | None:
     return (await record.session.scalars(select(StepWait).where(*mine))).one_or_none()
 
 
-def _row(execution: Execution, attempt: StepAttempt, wait: Wait) -> StepWait:
+def _row(execution: Head, attempt: StepAttempt, wait: Wait) -> StepWait:
     return StepWait(
         tenant_id=execution.tenant_id,
         execution_id=execution.id,

@@ -20,8 +20,7 @@ from platform_api.access.scope import TenantScope, tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Artifact, Execution, ExecutionEvent, ExecutionLog, StepRun
 from platform_api.errors import IllegalMove, NotFound
-from platform_api.resources.executions import journal as module
-from platform_api.resources.executions import persistence
+from platform_api.resources.executions import lanes, persistence
 from platform_api.resources.executions.journal import EVENTS_CHANNEL, RUNS_CHANNEL, Journal, admit
 from tests.factories.tenants import create_tenant
 
@@ -206,7 +205,7 @@ async def test_a_write_whose_answer_was_lost_is_recorded_once(record: Record, mo
             raise OperationalError("commit", {}, Exception("server closed the connection"))
         lost.append("nothing")
 
-    monkeypatch.setattr(module, "tenant_scope", forgetful)
+    monkeypatch.setattr(lanes, "tenant_scope", forgetful)
     attempt = an_attempt()
     await record.start()
     await record.journal.step_started(record.id, attempt, inputs={})

@@ -1,0 +1,258 @@
+"""The statements behind `record`: what a write reads of an execution, and how what it collected is sent.
+
+They go to the driver directly, many rows in one statement and several statements in one round trip: a light step must
+cost less than a millisecond here, and an object-relational mapper alone takes several.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+import psycopg
+from psycopg import sql
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from flows.runtime.storable import storable_json
+from flows.states import Environment, ExecutionStatus, StepStatus
+from platform_api.errors import NotFound
+
+EVENTS_CHANNEL = "turbocat_events"
+"""Payload: the execution's id. Something was appended to its sequence."""
+
+OPEN_STEPS = frozenset({StepStatus.RUNNING, StepStatus.PAUSED})
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+Query = sql.SQL | sql.Composed
+
+
+@dataclass(slots=True)
+class Head:
+    """What the journal's calls need of an execution and may change, except for `outputs`: heavy columns stay unread."""
+
+    id: UUID
+    tenant_id: UUID
+    status: ExecutionStatus
+    environment: Environment
+    depth: int
+    last_seq: int
+    steps_completed: int
+    steps_failed: int
+    steps_skipped: int
+    queued_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    cancel_requested_at: datetime | None
+    suspended_at: datetime | None
+    resumed_at: datetime | None
+    active_ms: int
+    losses: int
+    duration_ms: int | None
+    prompt_tokens: int
+    completion_tokens: int
+    cost: Decimal | None
+    prefect_flow_run_id: UUID | None
+    prefect_run_count: int | None
+    parent_execution_id: UUID | None
+    error: dict[str, Any] | None = None
+    outputs: Any = None
+
+
+@dataclass(slots=True)
+class Step:
+    """One attempt's record. Of one that is read from the table, only what `_READ_OF_STEPS` names is there."""
+
+    id: UUID
+    step_key: str
+    path: str
+    attempt: int
+    status: StepStatus
+    started_at: datetime | None = None
+    agent_id: UUID | None = None
+    input: Any = None
+    output: Any = None
+    output_ref: str | None = None
+    preview: Any = None
+    error: dict[str, Any] | None = None
+    completed_at: datetime | None = None
+    duration_ms: int | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: Decimal | None = Decimal(0)
+    reused_from: UUID | None = None
+
+
+@dataclass
+class Pending:
+    """What has been collected and not sent yet. `row` is compared with what it was."""
+
+    row: Head
+    sent: dict[str, Any] = field(default_factory=dict)
+    opened: list[Step] = field(default_factory=list)
+    changed: dict[UUID, Step] = field(default_factory=dict)
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
+    logs: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.sent = _values(self.row)
+
+    def change(self, step: Step) -> None:
+        """Notes that a record is to be written again, unless its first writing is still to come."""
+        if not any(step is each for each in reversed(self.opened)):
+            self.changed[step.id] = step
+
+
+_READ_OF_HEAD = tuple(each.name for each in fields(Head) if each.name not in ("error", "outputs"))
+_READ_OF_STEPS = ("id", "step_key", "path", "attempt", "status", "started_at", "agent_id")
+_WRITTEN_OF_STEPS = tuple(each.name for each in fields(Step))
+_CHANGED_OF_STEPS = (
+    *("status", "output", "output_ref", "preview", "error", "completed_at", "duration_ms"),
+    *("prompt_tokens", "completion_tokens", "cost"),
+)
+_JSON = frozenset({"input", "output", "preview", "error", "outputs", "payload", "metadata", "schema"})
+
+
+def _names(columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+def _insertion(table: str, columns: Iterable[str]) -> sql.Composed:
+    """Many rows from one JSON array, so that the statement is the same however many there are."""
+    return sql.SQL(
+        "insert into {table} (tenant_id, execution_id, {columns}) "
+        "select %s, %s, {columns} from jsonb_populate_recordset(null::{table}, %s)"
+    ).format(table=sql.Identifier(table), columns=_names(columns))
+
+
+_LOCK = sql.SQL("select {} from executions where id = %s for update").format(_names(_READ_OF_HEAD))
+_STEPS = sql.SQL("select {} from step_runs where execution_id = %s and ").format(_names(_READ_OF_STEPS))
+_BY_ID = _STEPS + sql.SQL("id = any(%s)")
+_BY_STATUS = _STEPS + sql.SQL("status = any(%s::step_status[])")
+_OPENED = _insertion("step_runs", _WRITTEN_OF_STEPS)
+_CHANGED = sql.SQL(
+    "update step_runs s set {} from jsonb_populate_recordset(null::step_runs, %s) r where s.id = r.id"
+).format(sql.SQL(", ").join(sql.SQL("{0} = r.{0}").format(sql.Identifier(name)) for name in _CHANGED_OF_STEPS))
+_LOGGED = _insertion("execution_logs", ("id", "step_run_id", "step_key", "level", "message", "metadata", "seq"))
+_HAPPENED = _insertion("execution_events", ("id", "seq", "type", "payload"))
+_HAS_LINE = sql.SQL("select exists (select from execution_logs where id = %s)")
+_CLOSE_WAITS = sql.SQL("update step_waits set closed_at = now() where execution_id = %s and closed_at is null")
+_NOTIFY = sql.SQL("select pg_notify(%s, %s)")
+
+
+async def connection_of(session: AsyncSession) -> Connection:
+    """The driver's connection under a session's transaction."""
+    raw = await (await session.connection()).get_raw_connection()
+    return cast(Connection, raw.driver_connection)
+
+
+async def load(connection: Connection, execution_id: UUID, step_run_ids: Collection[UUID]) -> tuple[Head, list[Step]]:
+    """The execution, locked, and those of its steps that have these ids; raises `NotFound`."""
+    async with connection.pipeline():
+        locked = await connection.execute(_LOCK, [execution_id])
+        found = await connection.execute(_BY_ID, [execution_id, list(step_run_ids)]) if step_run_ids else None
+    row = await locked.fetchone()
+    if row is None:
+        raise NotFound(f"There is no execution {execution_id}")
+    head = Head(*row)
+    head.status, head.environment = ExecutionStatus(head.status), Environment(head.environment)
+    return head, [_step(each) for each in await found.fetchall()] if found else []
+
+
+async def find_steps(
+    connection: Connection, execution_id: UUID, *, ids: Collection[UUID] = (), statuses: Collection[StepStatus] = ()
+) -> list[Step]:
+    """The execution's records of these ids, or else of these statuses."""
+    query, wanted = (_BY_ID, list(ids)) if ids else (_BY_STATUS, [status.value for status in statuses])
+    found = await connection.execute(query, [execution_id, wanted])
+    return [_step(row) for row in await found.fetchall()]
+
+
+async def has_line(connection: Connection, line_id: UUID) -> bool:
+    """Whether a log line of this id is there."""
+    found = await (await connection.execute(_HAS_LINE, [line_id])).fetchone()
+    return bool(found and found[0])
+
+
+async def close_waits(connection: Connection, execution_id: UUID) -> None:
+    """Nothing that the execution waited for is waited for any more."""
+    await connection.execute(_CLOSE_WAITS, [execution_id])
+
+
+async def send(connection: Connection, pending: Pending, *, notify: bool = False) -> None:
+    """Sends what is there in one round trip, steps before what refers to them."""
+    statements = list(_statements(pending))
+    if notify:
+        statements.append((_NOTIFY, [EVENTS_CHANNEL, str(pending.row.id)]))
+    if not statements:
+        return
+    async with connection.pipeline():
+        for query, values in statements:
+            await connection.execute(query, values)
+
+
+def _statements(pending: Pending) -> Iterable[tuple[Query, list[Any]]]:
+    mine = [pending.row.tenant_id, pending.row.id]
+    if pending.opened:
+        yield _OPENED, [*mine, _rows(map(_values, pending.opened))]
+    if pending.changed:
+        yield _CHANGED, [_rows(map(_values, pending.changed.values()))]
+    if pending.artifacts:
+        yield _insertion("artifacts", pending.artifacts[0]), [*mine, _rows(pending.artifacts)]
+    if pending.logs:
+        yield _LOGGED, [*mine, _rows(pending.logs)]
+    if pending.events:
+        yield _HAPPENED, [*mine, _rows(pending.events)]
+    for collected in (pending.opened, pending.changed, pending.artifacts, pending.logs, pending.events):
+        collected.clear()
+    now = _values(pending.row)
+    differing = {name: value for name, value in now.items() if value != pending.sent[name]}
+    if differing:
+        pending.sent = now
+        yield _update(differing, pending.row.id)
+
+
+def _update(values: Mapping[str, Any], execution_id: UUID) -> tuple[Query, list[Any]]:
+    changes = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in values)
+    query = sql.SQL("update executions set {} where id = %s").format(changes)
+    return query, [*(_column(name, value) for name, value in values.items()), execution_id]
+
+
+def _rows(rows: Iterable[Mapping[str, Any]]) -> str:
+    return orjson.dumps([{name: _field(name, value) for name, value in row.items()} for row in rows], str).decode()
+
+
+def _field(name: str, value: Any) -> Any:
+    return orjson.Fragment(storable_json(value)) if name in _JSON and value is not None else value
+
+
+def _column(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name in _JSON:
+        return storable_json(value).decode()
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def _values(row: Head | Step) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def _step(row: tuple[Any, ...]) -> Step:
+    step = Step(*row)
+    step.status = StepStatus(step.status)
+    return step
+
+
+def milliseconds(start: datetime, end: datetime) -> int:
+    """From `start` to `end`, never negative."""
+    return max(0, round((end - start).total_seconds() * 1000))
+
+
+def spent(before: Decimal | None, more: Decimal | None) -> Decimal | None:
+    """Unknown as soon as one part is unknown."""
+    return None if before is None or more is None else before + more
