@@ -236,12 +236,13 @@ def filter_problems(uses: Iterable[Use]) -> Iterator[Problem]:
 
 
 def secret_problems(use: Use, known: Collection[str]) -> Iterator[Problem]:
-    """A secret that there is not. Names are shown as written, never values."""
+    """A secret that there is not. Its name is shown as written; which others there are is not for everybody to know who
+    may check a definition."""
     name = use.path[1] if len(use.path) > 1 else None
     if not isinstance(name, str):
         yield _problem(use, "UNKNOWN_REFERENCE", "name one secret, as in `secrets.NAME`")
     elif name not in known:
-        yield _problem(use, "UNKNOWN_SECRET", f"there is no secret `{name}`; {suggestion(name, sorted(known))}")
+        yield _problem(use, "UNKNOWN_SECRET", f"there is no secret `{name}`; store it first")
 
 
 def _loop_problems(use: Use, loop: LoopNames | None) -> Iterator[Problem]:

@@ -162,6 +162,17 @@ class TestNames:
         workflow = await api.active_workflow(steps=steps, projectId=project)
         assert codes(await api.patch(f"/workflows/{workflow['id']}", {"projectId": None})) == {"UNKNOWN_SECRET"}
 
+    async def test_checking_a_definition_tells_no_names(self, api: Api, sessions: Sessions, settings: Settings) -> None:
+        """A VIEWER may check one, and may not list secrets."""
+        agent = await api.active_agent(isPublic=True)
+        await put(api)
+        viewer = await colleague(api, sessions, settings, TenantRole.VIEWER)
+        error_of(await viewer.get("/secrets"), 403, "FORBIDDEN")
+        steps = [step("a", agent, inputs={"t": "{{ secrets.TOKE }}"})]
+        answer = await viewer.post("/workflows/validate", {"name": "W", "steps": steps})
+        assert [each["code"] for each in answer.json()["data"]["problems"]] == ["UNKNOWN_SECRET"]
+        assert "TOKEN" not in answer.text
+
     async def test_a_run_does_not_start_without_its_secret(self, api: Api) -> None:
         await put(api)
         agent = await api.active_agent(type="API", config=API_CONFIG)
