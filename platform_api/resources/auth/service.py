@@ -25,6 +25,7 @@ from platform_api.resources.auth.recovery import Mailroom
 from platform_api.resources.auth.schemas import Registration
 from platform_api.resources.sessions.login import IssuedTokens, LoginSessions
 from platform_api.resources.sessions.service import UserSessions
+from platform_api.resources.tenants.schemas import MAX_NAME
 from platform_api.resources.tenants.service import Tenants
 from platform_api.resources.users.service import Users, check_new_password, person
 
@@ -56,9 +57,7 @@ class Identity:
             user = await Users(scope).create(
                 email=wanted.email, password_hash=password_hash, full_name=wanted.full_name
             )
-            tenant = await Tenants(scope).create(
-                wanted.tenant_name or f"{user.full_name}'s workspace", owner_id=user.id
-            )
+            tenant = await Tenants(scope).create(wanted.tenant_name or _workspace_of(user.full_name), owner_id=user.id)
             audit = AuditLog(scope, tenant_id=tenant.id, user_id=user.id)
             await audit.record("auth.register", "user", user.id, after=person(user))
             await self._mailroom.verification(scope, user)
@@ -143,6 +142,12 @@ async def sign_in(scope: SystemScope, tokens: Tokens, user: User, tenant: Tenant
     user.last_login_at = clock.now()
     issued = await LoginSessions(scope, tokens).open(user_id=user.id, tenant_id=tenant.id)
     return SignedIn(user=user, tenant=tenant, tokens=issued)
+
+
+def _workspace_of(full_name: str) -> str:
+    """What a tenant is called unless it is said; no longer than such a name may be."""
+    kind = "'s workspace"
+    return full_name[: MAX_NAME - len(kind)].rstrip() + kind
 
 
 def _person(principal: Principal) -> UUID:

@@ -3,13 +3,14 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import StringConstraints
 
 from platform_api.access.principal import TenantRole
 from platform_api.kit.fields import Version
 from platform_api.kit.schemas import Body, UtcTime, View
 
-TenantName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"\S")]
+MAX_NAME = 120
+TenantName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME)]
 
 
 class TenantView(View):

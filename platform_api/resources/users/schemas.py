@@ -3,14 +3,14 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, HttpUrl, SecretStr
+from pydantic import Field, HttpUrl, SecretStr, StringConstraints
 
 from platform_api.access.principal import PlatformRole
 from platform_api.kit.fields import Search, Version
 from platform_api.kit.filters import Filters, Several
 from platform_api.kit.schemas import Body, UtcTime, View
 
-FullName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+FullName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 AvatarUrl = Annotated[HttpUrl, Field(max_length=2000)]
 
 

@@ -1,8 +1,11 @@
 """Making users, one's own profile, one's own password."""
 
 import unicodedata
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
+
+from email_validator import EmailNotValidError, validate_email
 
 from agents.errors import Problem
 from platform_api.access.passwords import password_problems
@@ -108,8 +111,12 @@ async def own_tenants(scope: AccountScope) -> list[TenantMembership]:
 
 
 def normalise_email(email: str) -> str:
-    """One spelling per address: composed characters, no surrounding space, lower case."""
-    return unicodedata.normalize("NFC", email).strip().lower()
+    """One spelling per address: composed characters, no surrounding space, lower case, and the domain as it is read
+    (`münchen.example`, not `xn--…`). What is no address stays a text that nobody has."""
+    written = unicodedata.normalize("NFC", email).strip()
+    with suppress(EmailNotValidError):
+        written = validate_email(written, check_deliverability=False).normalized
+    return unicodedata.normalize("NFC", written.lower())  # lower case may compose where upper case does not
 
 
 def person(user: User) -> dict[str, Any]:

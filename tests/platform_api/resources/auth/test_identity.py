@@ -67,6 +67,30 @@ class TestRegister:
         error = error_of(await client.post("/api/v1/auth/register", json=body), 409, "CONFLICT")
         assert error["details"][0]["path"] == "email"
 
+    @pytest.mark.parametrize("domain", ["xn--mnchen-3ya.example.org", "EXAMPLE\u3002org"])
+    async def test_whoever_registers_logs_in_with_what_they_wrote(self, client: httpx.AsyncClient, domain: str) -> None:
+        """Domains have several spellings; one is stored, and each finds it."""
+        member = await register(client, email=f"{uuid4().hex}@{domain}")
+        login = await client.post(LOGIN, json={"email": member.email, "password": PASSWORD})
+        assert login.status_code == 200
+        body = {"email": member.user["email"], "password": PASSWORD, "fullName": "Ada Example"}
+        error_of(await client.post("/api/v1/auth/register", json=body), 409, "CONFLICT")
+
+    async def test_two_ways_to_write_a_character_are_one_address(self, client: httpx.AsyncClient) -> None:
+        """The capital J with caron has no composed form, the small one has."""
+        rest = f"{uuid4().hex}@example.com"
+        await register(client, email=f"J\u030c{rest}")
+        body = {"email": f"\u01f0{rest}", "password": PASSWORD, "fullName": "Ada Example"}
+        error_of(await client.post("/api/v1/auth/register", json=body), 409, "CONFLICT")
+
+    async def test_a_long_name_makes_a_tenants_name_that_may_be_sent_again(self, client: httpx.AsyncClient) -> None:
+        member = await register(client, fullName=f"  {'N' * 200}  ")
+        assert member.user["fullName"] == "N" * 200
+        name = member.tenant["name"]
+        assert name.endswith("N's workspace")
+        answer = await client.patch("/api/v1/tenants/current", json={"name": name}, headers=member.headers)
+        assert answer.status_code == 200, answer.text
+
     async def test_of_parallel_registrations_one_wins(self, client: httpx.AsyncClient) -> None:
         body = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD, "fullName": "Ada"}
         answers = await asyncio.gather(*(client.post("/api/v1/auth/register", json=body) for _ in range(5)))
