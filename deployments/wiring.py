@@ -12,20 +12,24 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.context import EgressPolicy
 from agents.registry import executors
-from flows.orchestrator import work_pool
+from agents.result import Usage
+from flows.orchestrator import Orchestrator, work_pool
 from flows.plan import Plan
 from flows.runtime.builder import FlowHeader
 from flows.runtime.ports import Ports, Run
-from flows.states import Environment, ExecutionStatus, TriggerType
+from flows.states import Environment, ExecutionStatus, TriggerType, is_final
 from platform_api.access.scope import system_scope, tenant_scope
 from platform_api.db.engine import create_engine, libpq_url, session_maker
 from platform_api.db.models import Execution
 from platform_api.errors import InvalidState
+from platform_api.kit import clock
 from platform_api.kit.crypto import Cipher
 from platform_api.kit.result_store import LocalResultStore
 from platform_api.resources.executions.adoption import Adoption, adopt, workflow_plan
 from platform_api.resources.executions.claims import Claims
-from platform_api.resources.executions.journal import Journal, find_driven, find_tenant
+from platform_api.resources.executions.journal import Journal, find_driven
+from platform_api.resources.executions.operator_answers import OperatorAnswers
+from platform_api.resources.executions.past import load_past
 from platform_api.resources.secrets.vault import Vault
 from platform_api.settings import Settings
 
@@ -36,6 +40,7 @@ class Wiring:
     def __init__(self, settings: Settings, engine: AsyncEngine) -> None:
         self.sessions = session_maker(engine)
         self.cipher = Cipher.of(settings.auth)
+        self.orchestrator = _orchestrator(settings)
         self._settings = settings
         self._executors = executors()
         self._files = tenants_files(settings)
@@ -46,21 +51,19 @@ class Wiring:
     async def open_run(self, flow_run: FlowRun, workflow_id: UUID | None, *, run_count: int) -> tuple[Run, Ports]:
         """The execution that was submitted as `flow_run`; one that was started elsewhere gets its row now.
 
-        Without a workflow it is the test of an agent, which starts over REST alone; raises `InvalidState` for others.
+        One that was suspended goes on, with what an operator may have answered in Prefect. Without a workflow it is
+        the test of an agent, which starts over REST alone; raises `InvalidState` for others.
 
         `run_count` counts from 1: Prefect gives a run that is retried in its UI the next number under the same id.
         """
-        execution = await self._submitted(flow_run) if run_count <= 1 else None
+        execution = await self._known(flow_run, run_count)
         execution = execution or await self._adopted(flow_run, workflow_id, run_count)
-        run = Run(
-            execution_id=execution.id,
-            plan=Plan.model_validate(execution.plan),
-            inputs=execution.inputs or {},
-            environment=execution.environment,
-            trigger_type=execution.trigger_type,
-            request_id=execution.request_id,
-        )
-        return run, self._ports(execution.tenant_id)
+        if execution.status is ExecutionStatus.PAUSED:
+            answers = OperatorAnswers(
+                sessions=self.sessions, orchestrator=self.orchestrator, tenant_id=execution.tenant_id
+            )
+            await answers.take(execution.id, flow_run.id)
+        return await self._run(execution), self._ports(execution.tenant_id)
 
     async def header(self, workflow_id: UUID) -> FlowHeader:
         """How Prefect should know the workflow as it stands now."""
@@ -71,6 +74,7 @@ class Wiring:
         for executor in self._executors.values():
             await executor.aclose()
         await self._claims.aclose()
+        await self.orchestrator.aclose()
 
     def journal(self, tenant_id: UUID) -> Journal:
         """The writer of one tenant's run records."""
@@ -86,16 +90,38 @@ class Wiring:
             execution_id, tenant_id = found
             await self.journal(tenant_id).abandoned(execution_id, code=code, message=message, status=status)
 
-    async def _submitted(self, flow_run: FlowRun) -> Execution | None:
-        execution_id = _as_uuid(flow_run.idempotency_key)
-        if execution_id is None:
-            return None
+    async def _known(self, flow_run: FlowRun, run_count: int) -> Execution | None:
+        """The newest execution of the flow run, None where Prefect runs anew what has ended (or what is not ours)."""
         async with system_scope(self.sessions) as scope:
-            tenant_id = await find_tenant(scope.session, execution_id)
-        if tenant_id is None:
+            found = await find_driven(scope.session, flow_run.id, _as_uuid(flow_run.idempotency_key))
+        if found is None:
             return None
+        execution_id, tenant_id = found
         async with tenant_scope(self.sessions, tenant_id) as scope:
-            return await scope.session.get(Execution, execution_id)
+            execution = await scope.session.get_one(Execution, execution_id)
+        is_run_anew = is_final(execution.status) and run_count > (execution.prefect_run_count or 1)
+        return None if is_run_anew else execution
+
+    async def _run(self, execution: Execution) -> Run:
+        plan = Plan.model_validate(execution.plan)
+        async with tenant_scope(self.sessions, execution.tenant_id) as scope:
+            past = await load_past(scope.session, execution.id, plan)
+        return Run(
+            execution_id=execution.id,
+            plan=plan,
+            inputs=execution.inputs or {},
+            environment=execution.environment,
+            trigger_type=execution.trigger_type,
+            request_id=execution.request_id,
+            past=past,
+            active_seconds=execution.active_ms / 1000,
+            usage=Usage(
+                prompt_tokens=execution.prompt_tokens,
+                completion_tokens=execution.completion_tokens,
+                cost=execution.cost,
+            ),
+            depth=execution.depth,
+        )
 
     async def _adopted(self, flow_run: FlowRun, workflow_id: UUID | None, run_count: int) -> Execution:
         if workflow_id is None:
@@ -125,6 +151,7 @@ class Wiring:
             secrets=Vault(self.sessions, tenant_id, self.cipher),
             claim=self._claims.holding,
             cpu_slots=self._cpu_slots,
+            now=clock.now,
         )
 
 
@@ -150,6 +177,15 @@ async def wired(settings: Settings, *, application_name: str) -> AsyncIterator[W
     finally:
         await wiring.aclose()
         await engine.dispose()
+
+
+def _orchestrator(settings: Settings) -> Orchestrator:
+    auth = settings.prefect.auth_string
+    return Orchestrator(
+        api_url=settings.prefect.api_url,
+        auth=auth.get_secret_value() if auth else None,
+        timeout_seconds=settings.prefect.timeout_seconds,
+    )
 
 
 def _environment(flow_run: FlowRun) -> Environment:

@@ -16,6 +16,7 @@ import httpx
 import orjson
 
 from flows.errors import PrefectRefused, PrefectUnavailable
+from flows.forms import form_keys
 from flows.states import Environment
 
 ENTRYPOINT_MODULE = "deployments.entrypoint"
@@ -203,6 +204,30 @@ class Orchestrator:
         """Lets a worker take a run (again) that another has taken and not begun."""
         await self._set_state(flow_run_id, {"type": "SCHEDULED", "name": "Scheduled"})
 
+    async def resume(self, flow_run_id: UUID) -> RunState | None:
+        """Lets a worker take a suspended run up again; one in another state is left as it is.
+
+        Returns the state in which the run was found, None for a run that Prefect does not know. Raises `PrefectRefused`
+        with the reason when Prefect does not let the run go on, as after the deletion of its deployment.
+        """
+        found = (await self.states([flow_run_id])).get(flow_run_id)
+        if found is None or found.type != "PAUSED":
+            return found
+        body = {"state": {"type": "SCHEDULED", "name": "Resuming"}}
+        answer = await self._call("POST", f"flow_runs/{flow_run_id}/set_state", body, missing=None)
+        if answer is not None and answer["status"] != "ACCEPT":
+            raise PrefectRefused(f"Prefect does not resume the run: {answer['details'].get('reason')}")
+        return found
+
+    async def given_answer(self, flow_run_id: UUID, wait_id: UUID) -> dict[str, Any] | None:
+        """What was answered in the Prefect UI to a question of the run, None when nothing was."""
+        given: dict[str, Any] | None = await self._call("GET", _answer_path(flow_run_id, wait_id), missing=None)
+        return given
+
+    async def forget_answer(self, flow_run_id: UUID, wait_id: UUID) -> None:
+        """Takes that answer away, so that another can be given should the question be asked again."""
+        await self._call("DELETE", _answer_path(flow_run_id, wait_id), missing=None)
+
     async def mark_crashed(self, flow_run_id: UUID, message: str) -> None:
         """Tells Prefect that nobody runs this any more; one that is gone already is fine."""
         await self._set_state(flow_run_id, {"type": "CRASHED", "name": "Crashed", "message": message})
@@ -231,6 +256,10 @@ class Orchestrator:
                 f"The Prefect API answered {response.status_code} to {method} {path}: {response.text[:300]}"
             )
         return response.json() if response.content else None
+
+
+def _answer_path(flow_run_id: UUID, wait_id: UUID) -> str:
+    return f"flow_runs/{flow_run_id}/input/{form_keys(wait_id)['response']}"
 
 
 def _agent_runs(environment: Environment) -> DeploymentSpec:

@@ -18,6 +18,7 @@ from platform_api.resources.api_keys.router import router as api_keys
 from platform_api.resources.audit_log.router import router as audit_logs
 from platform_api.resources.auth.router import router as auth
 from platform_api.resources.documentation.router import router as documentation
+from platform_api.resources.events.router import router as events
 from platform_api.resources.executions.router import router as executions
 from platform_api.resources.health.router import router as health
 from platform_api.resources.members.router import router as members
@@ -87,6 +88,8 @@ v1.include_router(templates)
 v1.include_router(executions)
 # /api/v1/executions/{id}/stream, /api/v1/executions/{id}/stream-token
 v1.include_router(streams)
+# /api/v1/events
+v1.include_router(events)
 # /api/v1/docs, /api/v1/openapi.json
 v1.include_router(documentation)
 

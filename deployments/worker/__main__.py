@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
 import structlog
@@ -16,11 +16,12 @@ from deployments.wiring import Wiring, wired
 from deployments.worker.processes import WarmPool
 from deployments.worker.wake import listen
 from deployments.worker.worker import TurbocatWorker
-from flows.orchestrator import Orchestrator, work_pool
+from flows.orchestrator import work_pool
 from flows.states import Environment
 from platform_api.db.engine import libpq_url
 from platform_api.kit.logging import configure_logging
 from platform_api.resources.executions.reconciler import Reconciler
+from platform_api.resources.executions.timekeeper import TICK_SECONDS, Timekeeper
 from platform_api.resources.secrets.keys import check_keys
 from platform_api.settings import Settings, SettingsInvalid, load_settings
 
@@ -82,7 +83,10 @@ async def _until_stopped(stop: asyncio.Event, workers: Workers, wiring: Wiring, 
 
     tasks = [asyncio.create_task(worker.start(printer=_quiet)) for worker in workers.values()]
     tasks.append(asyncio.create_task(listen(libpq_url(settings.database), poll)))
-    tasks.append(asyncio.create_task(_reconcile(wiring, settings)))
+    reconciler = Reconciler(wiring.sessions, wiring.orchestrator)
+    tasks.append(asyncio.create_task(_every(RECONCILE_SECONDS, reconciler.sweep)))
+    timekeeper = Timekeeper(wiring.sessions, wiring.orchestrator)
+    tasks.append(asyncio.create_task(_every(TICK_SECONDS, timekeeper.tick)))
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
     for task in [*tasks, stopped]:
@@ -93,23 +97,14 @@ async def _until_stopped(stop: asyncio.Event, workers: Workers, wiring: Wiring, 
         task.result()
 
 
-async def _reconcile(wiring: Wiring, settings: Settings) -> None:
-    auth = settings.prefect.auth_string
-    orchestrator = Orchestrator(
-        api_url=settings.prefect.api_url,
-        auth=auth.get_secret_value() if auth else None,
-        timeout_seconds=settings.prefect.timeout_seconds,
-    )
-    reconciler = Reconciler(wiring.sessions, orchestrator)
-    try:
-        while True:
-            await asyncio.sleep(RECONCILE_SECONDS)
-            try:
-                await reconciler.sweep()
-            except Exception:
-                log.exception("reconciliation_failed")
-    finally:
-        await orchestrator.aclose()
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    """Does `work` again and again; what fails in one round is logged and left to the next."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Exception:
+            log.exception("round_failed", work=work.__qualname__)
 
 
 def _quiet(message: str) -> None:

@@ -97,7 +97,7 @@ class Child:
     async def _run_flow(self, flow_run: FlowRun, workflow_id: UUID | None) -> None:
         opened: tuple[Run, Ports] | Exception
         try:
-            opened = await self._wiring.open_run(flow_run, workflow_id, run_count=flow_run.run_count + 1)
+            opened = await self._wiring.open_run(flow_run, workflow_id, run_count=_coming_run_count(flow_run))
             header = FlowHeader.of(opened[0].plan)
         except Exception as error:
             log.warning("run_not_opened", flow_run_id=str(flow_run.id), error=str(error))
@@ -118,3 +118,9 @@ class Child:
             task.cancel(WORKER_LOST)
         if tasks:
             await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+
+
+def _coming_run_count(flow_run: FlowRun) -> int:
+    """What Prefect counts once the run is running: one that goes on after a suspension is no new run to it."""
+    policy = flow_run.empirical_policy
+    return flow_run.run_count if policy is not None and policy.resuming else flow_run.run_count + 1

@@ -38,9 +38,11 @@ GRANTS: Mapping[Permission, Grant] = {
     Permission.API_KEYS_READ: Grant(roles=_EVERYBODY),
     Permission.API_KEYS_UPDATE: Grant(roles=_EVERYBODY),
     Permission.AUDIT_LOGS_READ: Grant(roles=_MANAGERS),
+    Permission.EVENTS_CREATE: Grant(roles=_EDITORS, machine=True),
     Permission.EXECUTIONS_CANCEL: Grant(roles=_EDITORS, machine=True),
     Permission.EXECUTIONS_EXECUTE: Grant(roles=_EDITORS, machine=True),
     Permission.EXECUTIONS_READ: Grant(roles=_EVERYBODY, machine=True),
+    Permission.EXECUTIONS_RESUME: Grant(roles=_EVERYBODY, machine=True),  # `executions.answering` says who answers what
     Permission.INVITATIONS_DELETE: Grant(roles=_MANAGERS),
     Permission.INVITATIONS_READ: Grant(roles=_MANAGERS),
     Permission.MEMBERS_CREATE: Grant(roles=_MANAGERS),

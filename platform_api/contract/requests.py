@@ -27,6 +27,8 @@ BODIES: JsonObject = {
     "AgentUpdate": {"tags": ["demo", "greetings"], "isPublic": True},
     "AgentCopy": {"name": "Second greeter"},
     "ApiKeyCreate": {"name": "Nightly report", "scopes": ["workflows:read", "executions:read"]},
+    "EventDelivery": {"type": "order.paid", "data": {"orderId": "A-1017"}},
+    "ExecutionResume": {"path": "approve", "approved": True, "comment": "Checked by hand"},
     "ExecutionStart": {"inputs": {"name": "Charles"}},
     "MemberAdd": {"email": "charles@example.com", "role": "EDITOR"},
     "MemberPatch": {"role": "EDITOR"},

@@ -17,12 +17,16 @@ from platform_api.kit.pagination import PagingDep
 from platform_api.kit.schemas import Envelope, PageEnvelope
 from platform_api.kit.sorting import Sorting, sorting
 from platform_api.resources.executions.agent_tests import AgentTester
+from platform_api.resources.executions.answering import Answering
 from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.filters import ExecutionFilters, HistoryFilters, LogFilters
 from platform_api.resources.executions.launch import Launcher
+from platform_api.resources.executions.resumption import Resumption
 from platform_api.resources.executions.schemas import (
     AgentTest,
     AgentTestView,
+    ExecutionResume,
+    ExecutionResumed,
     ExecutionRow,
     ExecutionStart,
     ExecutionStarted,
@@ -31,12 +35,20 @@ from platform_api.resources.executions.schemas import (
     StepRunView,
 )
 from platform_api.resources.executions.service import ExecutionService
-from platform_api.resources.executions.views import full_view, log_view, row_view, started, step_view
+from platform_api.resources.executions.views import (
+    full_view,
+    log_view,
+    resumed_view,
+    row_view,
+    started,
+    step_view,
+)
 
 router = APIRouter(tags=["Executions"], route_class=RecordedRoute)
 
 Reader = Annotated[TenantScope, requires(Permission.EXECUTIONS_READ)]
 Starter = Annotated[TenantScope, requires(Permission.WORKFLOWS_EXECUTE)]
+Resumer = Annotated[TenantScope, requires(Permission.EXECUTIONS_RESUME)]
 Tester = Annotated[Principal, permits(Permission.AGENTS_EXECUTE)]
 SORTABLE = {
     "createdAt": Execution.created_at,
@@ -117,9 +129,27 @@ async def list_executions(
 
 @router.get("/executions/{execution_id}", responses=errors(400, 401, 403, 404))
 async def get_execution(execution_id: UUID, scope: Reader, orchestrator: OrchestratorDep) -> Envelope[ExecutionView]:
-    """One execution with its inputs, outputs, error, step counts, usage and where it is in the Prefect UI."""
-    execution, workflow = await ExecutionService(scope).get(execution_id)
-    return ok(full_view(execution, workflow, orchestrator.run_url))
+    """One execution with its inputs, outputs, error, step counts, usage, waits and where it is in the Prefect UI."""
+    service = ExecutionService(scope)
+    execution, workflow = await service.get(execution_id)
+    return ok(full_view(execution, workflow, orchestrator.run_url, await service.waits(execution)))
+
+
+@router.post("/executions/{execution_id}/resume", responses=errors(400, 401, 403, 404, 409))
+async def resume_execution(
+    execution_id: UUID,
+    body: ExecutionResume,
+    scope: Resumer,
+    sessions: SessionsDep,
+    orchestrator: OrchestratorDep,
+) -> Envelope[ExecutionResumed]:
+    """Answers an open WAIT step of kind approval or input; the run goes on within a second.
+
+    Those answer whom the step's `assignees` name, or who may run workflows where it names nobody. The first answer
+    counts, a later one is refused (409).
+    """
+    resumption = Resumption(sessions=sessions, orchestrator=orchestrator)
+    return ok(resumed_view(await Answering(scope, resumption).resume(execution_id, body)))
 
 
 @router.get("/executions/{execution_id}/steps", responses=errors(400, 401, 403, 404))

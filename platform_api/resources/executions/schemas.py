@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, ConfigDict, Field
 
+from flows.spec import WaitKind
 from flows.states import Environment, ExecutionStatus, StepStatus, TriggerType
 from platform_api.db.enums import LogLevel
 from platform_api.kit.fields import JsonObject, Tags
@@ -127,11 +128,42 @@ class ExecutionRow(View):
     updated_at: UtcTime
 
 
+class WaitView(View):
+    """What an execution waits for. Of an `approval` or an `input` the answer goes to `POST /executions/{id}/resume`."""
+
+    path: str
+    kind: WaitKind
+    message: str | None
+    form: dict[str, Any] | None = Field(alias="schema", description="JSON Schema of the data that an `input` wants")
+    assignees: list[str] = Field(description="ids of users and roles that may answer; empty: who may run workflows")
+    due_at: UtcTime | None
+    requested_at: UtcTime
+
+
 class ExecutionView(ExecutionRow):
-    """An execution with what went in and what came out."""
+    """An execution with what went in and what came out, and what it waits for."""
 
     inputs: dict[str, Any]
     outputs: Any
+    waits: list[WaitView]
+
+
+class ExecutionResume(Body):
+    """An answer to a WAIT step: `approved` to an approval, `data` to an input."""
+
+    path: Annotated[str, Field(min_length=1, max_length=2_000, description="a bare key where only one step has it")]
+    approved: bool | None = None
+    data: Any = Field(default=None, description="checked against the form's schema; its defaults are applied")
+    comment: Annotated[str | None, Field(max_length=10_000)] = None
+
+
+class ExecutionResumed(View):
+    """The wait that was answered."""
+
+    execution_id: UUID
+    path: str
+    kind: WaitKind
+    answered_at: UtcTime
 
 
 class StepUsage(View):

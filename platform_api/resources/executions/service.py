@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from flows.states import ExecutionStatus
+from flows.states import ExecutionStatus, is_final
 from platform_api.access.scope import TenantScope
-from platform_api.db.models import Execution, ExecutionLog, StepRun, Workflow
+from platform_api.db.models import Execution, ExecutionLog, StepRun, StepWait, Workflow
 from platform_api.errors import Forbidden
 from platform_api.kit.pagination import Paging
 from platform_api.kit.sorting import Sorting
 from platform_api.resources.agents.visibility import check_readable, reach
 from platform_api.resources.executions.filters import ExecutionFilters, HistoryFilters, LogFilters
 from platform_api.resources.executions.repository import ExecutionRepository, LogRepository, StepRunRepository
+from platform_api.resources.executions.waits import open_waits
 from platform_api.resources.workflows.reader import WorkflowReader
 
 ExecutionPage = tuple[list[tuple[Execution, Workflow | None]], int]
@@ -56,6 +57,10 @@ class ExecutionService:
         execution, workflow = await self._executions.with_workflow(execution_id, light=True)
         await self._check(execution, workflow)
         return Standing(status=execution.status, last_seq=execution.last_seq)
+
+    async def waits(self, execution: Execution) -> list[StepWait]:
+        """What an execution that goes on waits for, oldest first."""
+        return [] if is_final(execution.status) else await open_waits(self._scope.session, execution.id)
 
     async def steps(self, execution_id: UUID, paging: Paging) -> tuple[list[StepRun], int]:
         """One page of the execution's attempts of steps, in the order of their start."""

@@ -6,10 +6,12 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from platform_api.db.models import Execution, ExecutionLog, StepRun, Workflow
+from flows.spec import WaitKind
+from platform_api.db.models import Execution, ExecutionLog, StepRun, StepWait, Workflow
 from platform_api.kit import clock
 from platform_api.resources.executions.schemas import (
     AgentTestView,
+    ExecutionResumed,
     ExecutionRow,
     ExecutionStarted,
     ExecutionView,
@@ -17,13 +19,14 @@ from platform_api.resources.executions.schemas import (
     StepRunView,
     StepUsage,
     UsageView,
+    WaitView,
     WorkflowSummary,
 )
 
 RunUrl = Callable[[UUID], str]
 """Where a person sees a flow run in the Prefect UI."""
 
-_DERIVED = frozenset({"workflow", "queue_ms", "usage", "prefect_url"})
+_DERIVED = frozenset({"workflow", "queue_ms", "usage", "prefect_url", "waits"})
 
 
 def started(execution: Execution) -> ExecutionStarted:
@@ -49,10 +52,34 @@ def row_view(execution: Execution, workflow: Workflow | None, run_url: RunUrl) -
     return ExecutionRow(**_columns(ExecutionRow, execution), **_derived(execution, workflow, run_url, limits={}))
 
 
-def full_view(execution: Execution, workflow: Workflow | None, run_url: RunUrl) -> ExecutionView:
-    """An execution with inputs, outputs and how much of its limits it used."""
+def full_view(
+    execution: Execution, workflow: Workflow | None, run_url: RunUrl, waits: Iterable[StepWait]
+) -> ExecutionView:
+    """An execution with inputs, outputs, how much of its limits it used, and what it waits for."""
     limits = execution.plan.get("limits") or {}
-    return ExecutionView(**_columns(ExecutionView, execution), **_derived(execution, workflow, run_url, limits=limits))
+    derived = _derived(execution, workflow, run_url, limits=limits)
+    return ExecutionView(**_columns(ExecutionView, execution), **derived, waits=[wait_view(wait) for wait in waits])
+
+
+def wait_view(wait: StepWait) -> WaitView:
+    """What an execution waits for."""
+    return WaitView(
+        path=wait.path,
+        kind=WaitKind(wait.kind),
+        message=wait.message,
+        form=wait.form,
+        assignees=wait.assignees,
+        due_at=wait.due_at,
+        requested_at=wait.created_at,
+    )
+
+
+def resumed_view(wait: StepWait) -> ExecutionResumed:
+    """The wait that was answered."""
+    assert wait.answered_at is not None
+    return ExecutionResumed(
+        execution_id=wait.execution_id, path=wait.path, kind=WaitKind(wait.kind), answered_at=wait.answered_at
+    )
 
 
 def step_view(step: StepRun) -> StepRunView:

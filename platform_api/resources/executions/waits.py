@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, Select, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 from sqlmodel import col
 
 from flows.runtime.ports import Answer, Question, StepAttempt, Wait
@@ -51,7 +52,7 @@ async def open_wait(record: Record, attempt: StepAttempt, wait: Wait) -> Wait:
     if row is not None:
         await record.session.delete(row)  # of an attempt that has ended; a path has one wait
         await record.flush()
-    record.session.add(_row(record.row.tenant_id, record.row.id, attempt, wait))
+    record.session.add(_row(record.row, attempt, wait))
     if wait.kind.value in QUESTIONS:
         record.event("approval.requested", {"stepKey": attempt.step_key, "path": attempt.path, **_shown(wait)})
     return wait
@@ -121,41 +122,48 @@ async def event_waits(scope: TenantScope, kind: str, *, after: UUID | None, limi
     """The tenant's open waits for events of this type, oldest first, from the one behind `after` on."""
     open_now = (UNCLOSED, UNANSWERED, still_takes_answers())
     mine = (col(StepWait.tenant_id) == scope.tenant_id, col(StepWait.event_type) == kind, *open_now)
-    columns = (
-        StepWait.id,
-        StepWait.execution_id,
-        StepWait.filter,
-        Execution.inputs,
-        Execution.environment,
-        Execution.trigger_type,
-        col(Execution.plan)["workflow"].label("workflow"),
+    workflow = col(Execution.plan)["workflow"].label("workflow")
+    statement = (
+        select(StepWait, col(Execution.inputs), col(Execution.environment), col(Execution.trigger_type), workflow)
+        .join(Execution, col(Execution.id) == col(StepWait.execution_id))
+        .where(*mine)
     )
-    statement = select(*columns).join(Execution, col(Execution.id) == col(StepWait.execution_id)).where(*mine)
     if after is not None:
         statement = statement.where(col(StepWait.id) > after)
     rows = await scope.session.execute(statement.order_by(col(StepWait.id)).limit(limit))
     return [
-        AwaitedEvent(wait_id=row.id, execution_id=row.execution_id, filter=row.filter, names=_names(row))
-        for row in rows
+        AwaitedEvent(
+            wait_id=wait.id,
+            execution_id=wait.execution_id,
+            filter=wait.filter,
+            names={
+                "inputs": inputs,
+                "execution": {
+                    "id": str(wait.execution_id),
+                    "environment": environment.value,
+                    "triggerType": trigger.value,
+                },
+                "workflow": {name: workflow[name] for name in ("id", "name", "slug", "version")},
+            },
+        )
+        for wait, inputs, environment, trigger, workflow in rows
     ]
-
-
-def _names(row: Any) -> dict[str, Any]:
-    execution = {
-        "id": str(row.execution_id),
-        "environment": row.environment.value,
-        "triggerType": row.trigger_type.value,
-    }
-    workflow = {name: row.workflow[name] for name in ("id", "name", "slug", "version")}
-    return {"inputs": row.inputs, "execution": execution, "workflow": workflow}
 
 
 async def root_of(session: AsyncSession, execution_id: UUID) -> Execution | None:
     """The execution that Prefect runs: this one, or the outermost of those that it is nested in."""
-    row = await session.get(Execution, execution_id)
-    while row is not None and row.parent_execution_id is not None:
-        row = await session.get(Execution, row.parent_execution_id)
+    above: UUID | None = execution_id
+    row = None
+    while above is not None:
+        row = (await session.scalars(light_executions().where(col(Execution.id) == above))).one_or_none()
+        above = row.parent_execution_id if row else None
     return row
+
+
+def light_executions() -> Select[tuple[Execution]]:
+    """Executions without what can be megabytes."""
+    heavy = (Execution.plan, Execution.inputs, Execution.outputs)
+    return select(Execution).options(*(defer(column, raiseload=True) for column in heavy))  # type: ignore[arg-type]
 
 
 def _family(execution_id: UUID) -> Any:

@@ -1,0 +1,1 @@
+"""Events from outside: they answer the WAIT steps that wait for them."""
