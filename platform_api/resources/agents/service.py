@@ -7,6 +7,7 @@ from uuid import UUID
 from agents.errors import Problem
 from agents.spec import AgentSpec, AgentType, Limits
 from platform_api.access.scope import TenantScope
+from platform_api.db.changes import differing, write
 from platform_api.db.enums import ResourceStatus
 from platform_api.db.models import Agent, AgentVersion
 from platform_api.db.repository import check_version
@@ -132,13 +133,12 @@ class AgentService:
             message = f"An agent's type cannot change; make a new agent of type {body.type}"
             raise ValidationFailed(message, details=[Problem(path="type", code="IMMUTABLE", message=message)])
         wanted = columns | ({"status": body.status} if body.status is not None else {})
-        changed = {name: value for name, value in wanted.items() if getattr(agent, name) != value}
+        changed = differing(agent, wanted)
         if not changed:
             return agent
         check_move("agent", agent.status, body.status)
         before = snapshot(agent)
-        for name, value in changed.items():
-            setattr(agent, name, value)
+        write(agent, changed)
         if _CHECKED & set(changed) or body.status is ResourceStatus.ACTIVE:
             await self._check(agent, placed="project_id" in changed)
         agent.version += 1

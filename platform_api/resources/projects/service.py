@@ -6,6 +6,7 @@ from uuid import UUID
 from agents.errors import Problem
 from agents.spec import Limits
 from platform_api.access.scope import TenantScope
+from platform_api.db.changes import differing, write
 from platform_api.db.models import Project
 from platform_api.db.repository import check_version
 from platform_api.errors import Conflict, Forbidden
@@ -63,14 +64,13 @@ class ProjectService:
         project = await self.get(project_id, lock=True)
         check_version(project.version, expected)
         wanted = _columns(body, _CONTENT & body.model_fields_set)
-        changed = {name: value for name, value in wanted.items() if getattr(project, name) != value}
+        changed = differing(project, wanted)
         if not changed:
             return project
         if "name" in changed:
             await self._check_free(changed["name"])
         before = _state(project)
-        for name, value in changed.items():
-            setattr(project, name, value)
+        write(project, changed)
         project.version += 1
         await self._projects.save(project)
         await self._audit.record("project.update", "project", project.id, before=before, after=_state(project))

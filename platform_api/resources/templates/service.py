@@ -10,6 +10,7 @@ from platform_api.access.permissions import Permission
 from platform_api.access.principal import PlatformRole, Principal
 from platform_api.access.roles import allows
 from platform_api.access.scope import SystemScope, TenantScope
+from platform_api.db.changes import differing, write
 from platform_api.db.enums import TemplateType
 from platform_api.db.models import Template
 from platform_api.db.repository import check_version
@@ -84,14 +85,13 @@ class TemplateService:
             message = f"A template's type cannot change; make a new template of type {body.type}"
             raise ValidationFailed(message, details=[Problem(path="type", code="IMMUTABLE", message=message)])
         wanted = {name: getattr(body, name) for name in _CONTENT & body.model_fields_set}
-        changed = {name: value for name, value in wanted.items() if getattr(template, name) != value}
+        changed = differing(template, wanted)
         if not changed:
             return template
         if template.is_official or body.is_official:
             self._check_official()
         before = snapshot(template)
-        for name, value in changed.items():
-            setattr(template, name, value)
+        write(template, changed)
         if _CHECKED & set(changed):
             await _check(template)
         template.version += 1

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from platform_api.access.principal import TenantRole
 from platform_api.access.scope import SystemScope, TenantScope
+from platform_api.db.changes import differing, write
 from platform_api.db.models import Tenant
 from platform_api.db.repository import check_version
 from platform_api.resources.audit_log.service import AuditLog
@@ -74,12 +75,10 @@ class CurrentTenant:
         """Changes what the patch names; raises `VersionConflict`."""
         tenant = await self._tenants.get(self._scope.tenant_id, lock=True)
         check_version(tenant.version, expected)
-        changes = patch.model_dump(exclude_unset=True, exclude_none=True, exclude={"version"})
+        changes = differing(tenant, patch.model_dump(exclude_unset=True, exclude_none=True, exclude={"version"}))
         if not changes:
             return tenant
-        before = {name: getattr(tenant, name) for name in changes}
-        for name, value in changes.items():
-            setattr(tenant, name, value)
+        before = write(tenant, changes)
         tenant.version += 1
         await AuditLog(self._scope).record("tenant.update", "tenant", tenant.id, before=before, after=changes)
         return await self._tenants.save(tenant)

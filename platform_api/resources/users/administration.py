@@ -5,6 +5,7 @@ from uuid import UUID
 from agents.errors import Problem
 from platform_api.access.principal import PlatformRole
 from platform_api.access.scope import AccountScope
+from platform_api.db.changes import differing, write
 from platform_api.db.models import User
 from platform_api.db.repository import check_version
 from platform_api.errors import Conflict
@@ -40,13 +41,11 @@ class UserAdministration:
         user = await self._users.get(user_id, lock=True)
         check_version(user.version, expected)
         wanted = patch.model_dump(exclude_unset=True, exclude_none=True, exclude={"version"})
-        changes = {name: value for name, value in wanted.items() if getattr(user, name) != value}
+        changes = differing(user, wanted)
         if not changes:
             return user
         await self._check_admins(user, patch)
-        before = {name: getattr(user, name) for name in changes}
-        for name, value in changes.items():
-            setattr(user, name, value)
+        before = write(user, changes)
         user.version += 1
         if patch.is_active is False:
             await UserSessions(self._scope).end_all(user.id)

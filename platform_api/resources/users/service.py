@@ -11,6 +11,7 @@ from agents.errors import Problem
 from platform_api.access.passwords import password_problems
 from platform_api.access.principal import PlatformRole
 from platform_api.access.scope import AccountScope, SystemScope, TenantScope
+from platform_api.db.changes import differing, write
 from platform_api.db.models import User
 from platform_api.db.repository import check_version
 from platform_api.errors import Conflict, Forbidden, ValidationFailed
@@ -83,13 +84,12 @@ class Profile:
         """Changes what the patch names; raises `VersionConflict`."""
         user = await self._profiles.get(self._own_id(), lock=True)
         check_version(user.version, expected)
-        changes = patch.model_dump(mode="json", exclude_unset=True, exclude={"version"})
-        changes = {name: value for name, value in changes.items() if value is not None or name == "avatar_url"}
+        wanted = patch.model_dump(mode="json", exclude_unset=True, exclude={"version"})
+        wanted = {name: value for name, value in wanted.items() if value is not None or name == "avatar_url"}
+        changes = differing(user, wanted)
         if not changes:
             return user
-        before = {name: getattr(user, name) for name in changes}
-        for name, value in changes.items():
-            setattr(user, name, value)
+        before = write(user, changes)
         user.version += 1
         await AuditLog(self._scope).record("user.update", "user", user.id, before=before, after=changes)
         return await self._profiles.save(user)

@@ -4,10 +4,10 @@ import asyncio
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Path, Query, Response, status
+from fastapi import APIRouter, Body, Depends, Path, Query, Response, status
 from fastapi.responses import PlainTextResponse
 
-from platform_api.access.dependencies import OrchestratorDep, SessionsDep, requires
+from platform_api.access.dependencies import CallerDep, OrchestratorDep, SessionsDep, requires
 from platform_api.access.permissions import Permission
 from platform_api.access.recorded_route import RecordedRoute
 from platform_api.access.scope import TenantScope
@@ -43,6 +43,13 @@ Reader = Annotated[TenantScope, requires(Permission.WORKFLOWS_READ)]
 Creator = Annotated[TenantScope, requires(Permission.WORKFLOWS_CREATE)]
 Editor = Annotated[TenantScope, requires(Permission.WORKFLOWS_UPDATE)]
 Deleter = Annotated[TenantScope, requires(Permission.WORKFLOWS_DELETE)]
+
+
+def _registration(sessions: SessionsDep, orchestrator: OrchestratorDep, caller: CallerDep) -> Registration:
+    return Registration(sessions, orchestrator, caller.tenant_id)
+
+
+RegistrationDep = Annotated[Registration, Depends(_registration)]
 CopyDep = Annotated[WorkflowCopy, Body(default_factory=WorkflowCopy)]
 NumberPath = Annotated[int, Path(ge=1, le=2_147_483_647, description="The version's number")]
 SORTABLE = {
@@ -55,10 +62,10 @@ SORTABLE = {
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=errors(400, 401, 403, 409))
 async def create_workflow(
-    body: WorkflowDocument, scope: Creator, sessions: SessionsDep, orchestrator: OrchestratorDep, response: Response
+    body: WorkflowDocument, scope: Creator, registration: RegistrationDep, response: Response
 ) -> Envelope[WorkflowDetail]:
     """Makes a workflow with its steps; every problem of the definition is reported at once, with its path."""
-    service = WorkflowService(scope, Registration(sessions, orchestrator, scope.tenant_id))
+    service = WorkflowService(scope, registration)
     return _answer(await service.create(body.root), response)
 
 
@@ -92,13 +99,12 @@ async def update_workflow(
     workflow_id: UUID,
     body: WorkflowChange,
     scope: Editor,
-    sessions: SessionsDep,
-    orchestrator: OrchestratorDep,
+    registration: RegistrationDep,
     response: Response,
     if_match: IfMatch = None,
 ) -> Envelope[WorkflowDetail]:
     """Changes what the body names; `steps` are always the whole list. Each change is a new version."""
-    service = WorkflowService(scope, Registration(sessions, orchestrator, scope.tenant_id))
+    service = WorkflowService(scope, registration)
     return _answer(await service.update(workflow_id, body.root, if_match), response)
 
 
@@ -107,13 +113,12 @@ async def replace_workflow(
     workflow_id: UUID,
     body: WorkflowDocument,
     scope: Editor,
-    sessions: SessionsDep,
-    orchestrator: OrchestratorDep,
+    registration: RegistrationDep,
     response: Response,
     if_match: IfMatch = None,
 ) -> Envelope[WorkflowDetail]:
     """Changes the whole workflow to what the body says; what is left out falls back to its default."""
-    service = WorkflowService(scope, Registration(sessions, orchestrator, scope.tenant_id))
+    service = WorkflowService(scope, registration)
     return _answer(await service.replace(workflow_id, body.root, if_match), response)
 
 
@@ -121,12 +126,11 @@ async def replace_workflow(
 async def delete_workflow(
     workflow_id: UUID,
     scope: Deleter,
-    sessions: SessionsDep,
-    orchestrator: OrchestratorDep,
+    registration: RegistrationDep,
     if_match: IfMatch = None,
 ) -> None:
     """Deletes a workflow; its Prefect deployments and its schedule go with it."""
-    service = WorkflowService(scope, Registration(sessions, orchestrator, scope.tenant_id))
+    service = WorkflowService(scope, registration)
     await service.delete(workflow_id, if_match)
 
 
@@ -150,8 +154,7 @@ async def restore_workflow_version(
     workflow_id: UUID,
     number: NumberPath,
     scope: Editor,
-    sessions: SessionsDep,
-    orchestrator: OrchestratorDep,
+    registration: RegistrationDep,
     response: Response,
     if_match: IfMatch = None,
 ) -> Envelope[WorkflowDetail]:
@@ -159,7 +162,7 @@ async def restore_workflow_version(
 
     Name, description, tags, visibility, schedule and status stay as they are. What is the same already stays too.
     """
-    service = WorkflowService(scope, Registration(sessions, orchestrator, scope.tenant_id))
+    service = WorkflowService(scope, registration)
     return _answer(await service.restore(workflow_id, number, if_match), response)
 
 
@@ -168,15 +171,14 @@ async def duplicate_workflow(
     workflow_id: UUID,
     body: CopyDep,
     scope: Creator,
-    sessions: SessionsDep,
-    orchestrator: OrchestratorDep,
+    registration: RegistrationDep,
     response: Response,
 ) -> Envelope[WorkflowDetail]:
     """Makes a private DRAFT of the caller's that does the same; `parentId` is the source, its schedule is off.
 
     Its version is the highest of the whole lineage and one more. An agent that the caller may not use is a 400.
     """
-    service = WorkflowService(scope, Registration(sessions, orchestrator, scope.tenant_id))
+    service = WorkflowService(scope, registration)
     return _answer(await service.duplicate(workflow_id, body), response)
 
 

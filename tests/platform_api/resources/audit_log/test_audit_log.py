@@ -62,6 +62,19 @@ async def test_a_change_that_was_rolled_back_left_no_entry(client: httpx.AsyncCl
     assert await entries(client, member, "&action=user.update") == []
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "action"),
+    [("users/me", {"fullName": "Ada Example"}, "user.update"), ("tenants/current", {"settings": {}}, "tenant.update")],
+)
+async def test_what_changes_nothing_is_no_new_version_and_leaves_no_entry(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], action: str
+) -> None:
+    member = await register(client)
+    answer = await client.patch(f"/api/v1/{path}", json=body, headers=member.headers)
+    assert (answer.status_code, answer.json()["data"]["version"]) == (200, 1)
+    assert await entries(client, member, f"&action={action}") == []
+
+
 async def test_another_tenants_entries_are_not_seen(client: httpx.AsyncClient) -> None:
     one, other = await register(client), await register(client)
     seen = await entries(client, one, f"&userId={other.user['id']}")
