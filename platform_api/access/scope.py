@@ -7,14 +7,18 @@ Only the openers of this module commit. What must leave the process (a Prefect c
 `after_commit`: it runs after the commit, in order, and is dropped on rollback.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
 from uuid import UUID
 
+import psycopg
 import structlog
+from psycopg.sql import SQL, Composed
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from platform_api.access.principal import Principal
 from platform_api.db.engine import Sessions
@@ -22,6 +26,10 @@ from platform_api.db.engine import Sessions
 AfterCommit = Callable[[], Awaitable[None]]
 
 _BIND_TENANT = text("select set_config('role', 'turbocat_tenant', true), set_config('app.tenant_id', :tenant_id, true)")
+_BIND = SQL("select set_config('role', 'turbocat_tenant', true), set_config('app.tenant_id', %s, true)")
+
+Driver = psycopg.AsyncConnection[tuple[Any, ...]]
+Statement = tuple[SQL | Composed, Sequence[Any]]
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +79,60 @@ class AccountScope(SystemScope):
     def tenant_id(self) -> UUID:
         """The tenant that the caller is in; nothing but the repositories' own filter holds the transaction to it."""
         return self.principal.tenant_id
+
+
+class DirectScope:
+    """A tenant's transaction on the driver's own connection, where each round trip counts: the journal's.
+
+    The tenant is bound together with the first statements, and `last` ones go together with the commit.
+    """
+
+    def __init__(self, connection: AsyncConnection, driver: Driver, tenant_id: UUID) -> None:
+        self.driver = driver
+        self._connection = connection
+        self._tenant_id = tenant_id
+        self._last: list[Statement] = []
+
+    async def first(self, *statements: Statement) -> list[psycopg.AsyncCursor[tuple[Any, ...]]]:
+        """Makes the transaction's first statements, all in one round trip."""
+        async with self.driver.pipeline():
+            await self.driver.execute(_BIND, [str(self._tenant_id)])
+            return [await self.driver.execute(*statement) for statement in statements]
+
+    def last(self, statements: Sequence[Statement]) -> None:
+        """Keeps statements for the commit."""
+        self._last += statements
+
+    @cached_property
+    def session(self) -> AsyncSession:
+        """The same transaction for statements that are written with SQLAlchemy; not before `first`."""
+        return AsyncSession(self._connection, expire_on_commit=False, autoflush=False)
+
+    async def commit(self) -> None:
+        """Called by the opener alone."""
+        session = self.__dict__.get("session")
+        if session is not None:
+            await session.flush()
+        async with self.driver.pipeline():
+            for statement in self._last:
+                await self.driver.execute(*statement)
+            await self.driver.commit()
+        if session is not None:
+            await session.close()
+
+
+@asynccontextmanager
+async def direct_scope(sessions: Sessions, tenant_id: UUID) -> AsyncIterator[DirectScope]:
+    """One tenant's transaction for the journal: committed when the block ends well, rolled back otherwise."""
+    async with sessions.kw["bind"].connect() as connection:
+        driver = cast(Driver, (await connection.get_raw_connection()).driver_connection)
+        scope = DirectScope(connection, driver, tenant_id)
+        try:
+            yield scope
+            await scope.commit()
+        except BaseException:
+            await driver.rollback()
+            raise
 
 
 @asynccontextmanager

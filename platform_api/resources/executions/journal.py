@@ -93,7 +93,7 @@ class Journal:
             if environment is not None:
                 await scope.session.execute(_NOTIFY, {"channel": RUNS_CHANNEL, "payload": environment.value})
 
-    async def run_started(self, execution_id: UUID, *, prefect_flow_run_id: UUID, run_count: int) -> None:
+    async def run_started(self, execution_id: UUID, *, prefect_flow_run_id: UUID | None, run_count: int) -> None:
         """PENDING or PAUSED to RUNNING; raises `IllegalMove` when the run has ended or is already running."""
         now = clock.now()
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from platform_api.access.scope import tenant_scope
+from platform_api.access.scope import direct_scope
 from platform_api.db.engine import Sessions
 from platform_api.errors import IllegalMove
 from platform_api.resources.executions.persistence import ABSENCES, persistently
@@ -104,8 +104,8 @@ class Lane:
     async def _transaction(self, batch: Sequence[Entry], again: bool) -> dict[Entry, Exception]:
         refused: dict[Entry, Exception] = {}
         ids = [step for entry in batch for step in entry.steps]
-        async with tenant_scope(self._sessions, self._tenant_id) as scope:
-            record = await Record.lock(scope.session, self._execution_id, ids)
+        async with direct_scope(self._sessions, self._tenant_id) as scope:
+            record = await Record.lock(scope, self._execution_id, ids)
             for entry in batch:
                 mark = record.mark
                 try:
@@ -115,7 +115,7 @@ class Lane:
                         raise
                     refused[entry] = error
             if len(refused) < len(batch):
-                await record.close()
+                record.close()
         return refused
 
 

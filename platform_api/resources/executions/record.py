@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flows.runtime.paths import is_top_level
 from flows.runtime.ports import LogLine, RunOutcome, StepAttempt, StepOutcome
 from flows.states import EXECUTION_MOVES, STEP_MOVES, ExecutionStatus, StepStatus
+from platform_api.access.scope import DirectScope
 from platform_api.db.enums import LogLevel
 from platform_api.errors import IllegalMove
 from platform_api.kit import clock
@@ -21,16 +22,16 @@ from platform_api.kit.ids import new_id
 from platform_api.resources.executions.record_rows import (
     EVENTS_CHANNEL,
     OPEN_STEPS,
-    Connection,
     Head,
     Pending,
     Step,
     close_waits,
-    connection_of,
+    collected,
     find_steps,
     has_line,
     load,
     milliseconds,
+    notification,
     send,
     spent,
 )
@@ -52,22 +53,24 @@ class Record:
     collected so far.
     """
 
-    def __init__(self, session: AsyncSession, connection: Connection, row: Head, steps: Iterable[Step]) -> None:
-        self.session = session
+    def __init__(self, scope: DirectScope, row: Head, steps: Iterable[Step], looked_for: Collection[UUID]) -> None:
         self.row = row
-        self._connection = connection
+        self._scope = scope
+        self._driver = scope.driver
         self._steps = {step.id: step for step in steps}
-        self._looked_for: set[UUID] = set(self._steps)
+        self._looked_for = set(looked_for)
         self._pending = Pending(row)
 
     @classmethod
-    async def lock(cls, session: AsyncSession, execution_id: UUID, step_run_ids: Collection[UUID] = ()) -> "Record":
+    async def lock(cls, scope: DirectScope, execution_id: UUID, step_run_ids: Collection[UUID] = ()) -> "Record":
         """Waits for the row's lock and reads the steps that the writes will ask for; raises `NotFound`."""
-        connection = await connection_of(session)
-        row, steps = await load(connection, execution_id, step_run_ids)
-        record = cls(session, connection, row, steps)
-        record._looked_for.update(step_run_ids)
-        return record
+        row, steps = await load(scope, execution_id, step_run_ids)
+        return cls(scope, row, steps, step_run_ids)
+
+    @property
+    def session(self) -> AsyncSession:
+        """The transaction."""
+        return self._scope.session
 
     @property
     def mark(self) -> int:
@@ -76,31 +79,29 @@ class Record:
 
     async def flush(self) -> None:
         """Sends what has been collected."""
-        await send(self._connection, self._pending)
-        await self._flush_session()
+        await send(self._driver, self._pending)
 
-    async def close(self) -> None:
-        """Sends the rest and wakes the streams at the commit."""
-        await send(self._connection, self._pending, notify=True)
-        await self._flush_session()
+    def close(self) -> None:
+        """Sends the rest with the commit, which wakes the streams."""
+        self._scope.last([*collected(self._pending), notification(self.row.id)])
 
     async def step(self, step_run_id: UUID) -> Step | None:
         """The record of this id, if there is one."""
         if step_run_id not in self._looked_for:
             self._looked_for.add(step_run_id)
-            self._remember(await find_steps(self._connection, self.row.id, ids=[step_run_id]))
+            self._remember(await find_steps(self._driver, self.row.id, ids=[step_run_id]))
         return self._steps.get(step_run_id)
 
     async def steps(self, statuses: Collection[StepStatus] = OPEN_STEPS) -> list[Step]:
         """This execution's records of these statuses, the innermost first."""
         await self.flush()
-        self._remember(await find_steps(self._connection, self.row.id, statuses=statuses))
+        self._remember(await find_steps(self._driver, self.row.id, statuses=statuses))
         found = [step for step in self._steps.values() if step.status in statuses]
         return sorted(found, key=lambda step: (-len(step.path), step.path))
 
     async def has_line(self, line_id: UUID) -> bool:
         """Whether a log line is there already."""
-        return await has_line(self._connection, line_id)
+        return await has_line(self._driver, line_id)
 
     def event(self, kind: str, payload: dict[str, Any]) -> None:
         """Appends an event."""
@@ -187,12 +188,7 @@ class Record:
         row.completed_at = clock.now()
         row.duration_ms = milliseconds(row.started_at or row.queued_at, row.completed_at)
         row.outputs, row.error = outcome.outputs, outcome.error
-        await close_waits(self._connection, row.id)
-
-    async def _flush_session(self) -> None:
-        session = self.session
-        if session.new or session.dirty or session.deleted:
-            await session.flush()
+        await close_waits(self._driver, row.id)
 
     def _next(self) -> int:
         self.row.last_seq += 1

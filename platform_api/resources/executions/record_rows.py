@@ -9,25 +9,21 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import orjson
-import psycopg
 from psycopg import sql
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from flows.runtime.storable import storable_json
 from flows.states import Environment, ExecutionStatus, StepStatus
+from platform_api.access.scope import DirectScope, Driver, Statement
 from platform_api.errors import NotFound
 
 EVENTS_CHANNEL = "turbocat_events"
 """Payload: the execution's id. Something was appended to its sequence."""
 
 OPEN_STEPS = frozenset({StepStatus.RUNNING, StepStatus.PAUSED})
-
-Connection = psycopg.AsyncConnection[tuple[Any, ...]]
-Query = sql.SQL | sql.Composed
 
 
 @dataclass(slots=True)
@@ -106,6 +102,12 @@ class Pending:
         if not any(step is each for each in reversed(self.opened)):
             self.changed[step.id] = step
 
+    def clear(self) -> None:
+        """Starts anew from what is sent."""
+        self.sent = _values(self.row)
+        for rows in (self.opened, self.changed, self.artifacts, self.logs, self.events):
+            rows.clear()
+
 
 _READ_OF_HEAD = tuple(each.name for each in fields(Head) if each.name not in ("error", "outputs"))
 _READ_OF_STEPS = ("id", "step_key", "path", "attempt", "status", "started_at", "agent_id")
@@ -144,58 +146,63 @@ _CLOSE_WAITS = sql.SQL("update step_waits set closed_at = now() where execution_
 _NOTIFY = sql.SQL("select pg_notify(%s, %s)")
 
 
-async def connection_of(session: AsyncSession) -> Connection:
-    """The driver's connection under a session's transaction."""
-    raw = await (await session.connection()).get_raw_connection()
-    return cast(Connection, raw.driver_connection)
-
-
-async def load(connection: Connection, execution_id: UUID, step_run_ids: Collection[UUID]) -> tuple[Head, list[Step]]:
+async def load(scope: DirectScope, execution_id: UUID, step_run_ids: Collection[UUID]) -> tuple[Head, list[Step]]:
     """The execution, locked, and those of its steps that have these ids; raises `NotFound`."""
-    async with connection.pipeline():
-        locked = await connection.execute(_LOCK, [execution_id])
-        found = await connection.execute(_BY_ID, [execution_id, list(step_run_ids)]) if step_run_ids else None
+    wanted: list[Statement] = [(_LOCK, [execution_id])]
+    if step_run_ids:
+        wanted.append((_BY_ID, [execution_id, list(step_run_ids)]))
+    locked, *found = await scope.first(*wanted)
     row = await locked.fetchone()
     if row is None:
         raise NotFound(f"There is no execution {execution_id}")
     head = Head(*row)
     head.status, head.environment = ExecutionStatus(head.status), Environment(head.environment)
-    return head, [_step(each) for each in await found.fetchall()] if found else []
+    return head, [_step(each) for cursor in found for each in await cursor.fetchall()]
 
 
 async def find_steps(
-    connection: Connection, execution_id: UUID, *, ids: Collection[UUID] = (), statuses: Collection[StepStatus] = ()
+    driver: Driver, execution_id: UUID, *, ids: Collection[UUID] = (), statuses: Collection[StepStatus] = ()
 ) -> list[Step]:
     """The execution's records of these ids, or else of these statuses."""
     query, wanted = (_BY_ID, list(ids)) if ids else (_BY_STATUS, [status.value for status in statuses])
-    found = await connection.execute(query, [execution_id, wanted])
+    found = await driver.execute(query, [execution_id, wanted])
     return [_step(row) for row in await found.fetchall()]
 
 
-async def has_line(connection: Connection, line_id: UUID) -> bool:
+async def has_line(driver: Driver, line_id: UUID) -> bool:
     """Whether a log line of this id is there."""
-    found = await (await connection.execute(_HAS_LINE, [line_id])).fetchone()
+    found = await (await driver.execute(_HAS_LINE, [line_id])).fetchone()
     return bool(found and found[0])
 
 
-async def close_waits(connection: Connection, execution_id: UUID) -> None:
+async def close_waits(driver: Driver, execution_id: UUID) -> None:
     """Nothing that the execution waited for is waited for any more."""
-    await connection.execute(_CLOSE_WAITS, [execution_id])
+    await driver.execute(_CLOSE_WAITS, [execution_id])
 
 
-async def send(connection: Connection, pending: Pending, *, notify: bool = False) -> None:
-    """Sends what is there in one round trip, steps before what refers to them."""
-    statements = list(_statements(pending))
-    if notify:
-        statements.append((_NOTIFY, [EVENTS_CHANNEL, str(pending.row.id)]))
+async def send(driver: Driver, pending: Pending) -> None:
+    """Sends what has been collected in one round trip."""
+    statements = collected(pending)
     if not statements:
         return
-    async with connection.pipeline():
-        for query, values in statements:
-            await connection.execute(query, values)
+    async with driver.pipeline():
+        for statement in statements:
+            await driver.execute(*statement)
 
 
-def _statements(pending: Pending) -> Iterable[tuple[Query, list[Any]]]:
+def collected(pending: Pending) -> list[Statement]:
+    """The statements that write what has been collected, steps before what refers to them; they are given out once."""
+    statements = list(_statements(pending))
+    pending.clear()
+    return statements
+
+
+def notification(execution_id: UUID) -> Statement:
+    """Wakes the execution's streams at the commit."""
+    return _NOTIFY, [EVENTS_CHANNEL, str(execution_id)]
+
+
+def _statements(pending: Pending) -> Iterable[Statement]:
     mine = [pending.row.tenant_id, pending.row.id]
     if pending.opened:
         yield _OPENED, [*mine, _rows(map(_values, pending.opened))]
@@ -207,16 +214,12 @@ def _statements(pending: Pending) -> Iterable[tuple[Query, list[Any]]]:
         yield _LOGGED, [*mine, _rows(pending.logs)]
     if pending.events:
         yield _HAPPENED, [*mine, _rows(pending.events)]
-    for collected in (pending.opened, pending.changed, pending.artifacts, pending.logs, pending.events):
-        collected.clear()
-    now = _values(pending.row)
-    differing = {name: value for name, value in now.items() if value != pending.sent[name]}
+    differing = {name: value for name, value in _values(pending.row).items() if value != pending.sent[name]}
     if differing:
-        pending.sent = now
         yield _update(differing, pending.row.id)
 
 
-def _update(values: Mapping[str, Any], execution_id: UUID) -> tuple[Query, list[Any]]:
+def _update(values: Mapping[str, Any], execution_id: UUID) -> Statement:
     changes = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in values)
     query = sql.SQL("update executions set {} where id = %s").format(changes)
     return query, [*(_column(name, value) for name, value in values.items()), execution_id]

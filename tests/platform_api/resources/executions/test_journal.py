@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 from agents.result import ArtifactFile, Usage
 from flows.runtime.ports import LogLine, RunOutcome, StepAttempt, StepOutcome
 from flows.states import ExecutionStatus, StepStatus
-from platform_api.access.scope import TenantScope, tenant_scope
+from platform_api.access.scope import DirectScope, direct_scope, tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Artifact, Execution, ExecutionEvent, ExecutionLog, StepRun
 from platform_api.errors import IllegalMove, NotFound
@@ -193,11 +193,11 @@ async def test_a_run_that_ends_leaves_no_step_open(record: Record) -> None:
 
 async def test_a_write_whose_answer_was_lost_is_recorded_once(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commit happened, its caller saw the connection break: each write is made again and finds its work done."""
-    committed = tenant_scope
+    committed = direct_scope
     lost: list[str] = []
 
     @asynccontextmanager
-    async def forgetful(*arguments: Any) -> AsyncIterator[TenantScope]:
+    async def forgetful(*arguments: Any) -> AsyncIterator[DirectScope]:
         async with committed(*arguments) as scope:
             yield scope
         if len(lost) % 2 == 0:
@@ -205,7 +205,7 @@ async def test_a_write_whose_answer_was_lost_is_recorded_once(record: Record, mo
             raise OperationalError("commit", {}, Exception("server closed the connection"))
         lost.append("nothing")
 
-    monkeypatch.setattr(lanes, "tenant_scope", forgetful)
+    monkeypatch.setattr(lanes, "direct_scope", forgetful)
     attempt = an_attempt()
     await record.start()
     await record.journal.step_started(record.id, attempt, inputs={})
