@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect import Flow
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
-from prefect.states import Cancelled, Completed, Failed
 
 from flows.plan import Plan
 from flows.runtime.driver import RunDriver
 from flows.runtime.log import RunLog
 from flows.runtime.ports import LogLine, Ports, Run, RunOutcome
+from flows.runtime.subflow import prefect_state
+from flows.runtime.suspension import suspended
+from flows.runtime.tasks import TaskStage
 from flows.states import ExecutionStatus
 
 OpenRun = Callable[[FlowRun], Awaitable[tuple[Run, Ports]]]
@@ -54,6 +56,8 @@ def build_flow(header: FlowHeader, open_run: OpenRun) -> Flow[Any, Any]:
         flow_run = context.flow_run
         opened, ports = await open_run(flow_run)
         outcome = await _drive(opened, ports, flow_run)
+        if outcome.status is ExecutionStatus.PAUSED:
+            return await suspended(flow_run.id, await ports.journal.question(opened.execution_id), ports.now())
         return prefect_state(outcome)
 
     names = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in header.parameters]
@@ -83,19 +87,5 @@ async def _drive(run: Run, ports: Ports, flow_run: FlowRun) -> RunOutcome:
             flow_logger.log(number, f"{step_key}: {message}" if step_key else message)
 
     async with ports.claim(run.execution_id), RunLog(write, mirror) as log:
-        driver = RunDriver(run, ports, log)
+        driver = RunDriver(run, ports, log, stages=TaskStage)
         return await driver.drive(flow_run_id=flow_run.id, run_count=flow_run.run_count)
-
-
-def prefect_state(outcome: RunOutcome) -> State[Any]:
-    """The Prefect state that says the same as the outcome."""
-    message = outcome.error["message"] if outcome.error else None
-    match outcome.status:
-        case ExecutionStatus.COMPLETED:
-            return Completed(message="The run completed")
-        case ExecutionStatus.CANCELLED:
-            return Cancelled(message=message)
-        case ExecutionStatus.TIMEOUT:
-            return State(type=StateType.FAILED, name="TimedOut", message=message)
-        case _:
-            return Failed(message=message)

@@ -1,179 +1,201 @@
-"""Drives one run: starts each step as a Prefect task when all that it depends on has ended, and settles the outcome.
+"""Drives one run, whose top level is a body like any other; settles the outcome, or leaves it when only waits remain.
 
-Tasks run on the flow's own event loop; the states of a step's dependencies are handed to Prefect as `wait_for`, so that
-the run's graph in the Prefect UI looks like the workflow.
+What stops a run:
+
+    a step fails                          FAILED, the other steps are cancelled
+    its time is over                      TIMEOUT; time in which it was suspended does not count
+    the task is cancelled                 CANCELLED; for a nested run by what stops the outer one
+    nothing but waits is left             PAUSED: open records stay open, whoever takes the run up goes on with them
+    the task is cancelled by WORKER_LOST  nothing is recorded: the run is found as one whose process is gone
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, cast
-from uuid import UUID, uuid4
-
-from prefect import Task, allow_failure
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
-from prefect.context import TaskRunContext
-from prefect.states import Cancelled, Failed
-from prefect.task_engine import run_task_async
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
 
 from flows.compiler.expressions import render
 from flows.errors import ExpressionFailed, StepFailed
-from flows.plan import PlanStep
+from flows.runtime.activity import Activity, Departure
+from flows.runtime.body import Body
+from flows.runtime.condition import ConditionKind
 from flows.runtime.log import RunLog
-from flows.runtime.ports import Ports, Run, RunOutcome, StepAttempt
-from flows.runtime.retries import is_worth_retrying, retry_delays
-from flows.runtime.step import INLINE_BYTES, WORKER_LOST, StepRunner, Surroundings
+from flows.runtime.loop import LoopKind
+from flows.runtime.parallel import ParallelKind
+from flows.runtime.ports import LogLine, Ports, Run, RunOutcome
+from flows.runtime.record import INLINE_BYTES, unbroken
+from flows.runtime.stage import PlainStage
+from flows.runtime.step import WORKER_LOST, AgentKind
 from flows.runtime.storable import storable_json
+from flows.runtime.surroundings import (
+    DEFAULT_CONCURRENCY,
+    Limiter,
+    NestedEnd,
+    Spending,
+    Stage,
+    StepAt,
+    StepKind,
+    Surroundings,
+)
+from flows.runtime.wait import WaitSteps
+from flows.spec import StepType
 from flows.states import ExecutionStatus
 
-DEFAULT_CONCURRENCY = 32
-PREFECT_GRACE_SECONDS = 10.0
-"""Prefect's own timeout lies this much behind ours: it is the net, not the rule."""
+KINDS: Mapping[StepType, StepKind] = {
+    StepType.AGENT: AgentKind(),
+    StepType.CONDITION: ConditionKind(),
+    StepType.LOOP: LoopKind(),
+    StepType.PARALLEL: ParallelKind(),
+}
+
+WaitsOf = Callable[[], StepKind]
+"""Makes what runs the WAIT steps of one run."""
+
+StagesOf = Callable[[Run, Activity], Stage]
+"""Makes what shows the top level of one run."""
+
+
+def plain_stage(_run: Run, _activity: Activity) -> Stage:
+    """Shows nothing."""
+    return PlainStage()
 
 
 class RunDriver:
-    """One run, once. `drive` returns the outcome; it is recorded by then."""
+    """One run, once. `drive` returns the outcome; it is recorded by then.
 
-    def __init__(self, run: Run, ports: Ports, log: RunLog) -> None:
+    A nested run shares its step's activity, limiter and log masking, and leaves it to the outermost to be suspended.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        ports: Ports,
+        log: RunLog,
+        *,
+        waits: WaitsOf = WaitSteps,
+        stages: StagesOf = plain_stage,
+        step: StepAt | None = None,
+    ) -> None:
+        outer = step.around if step else None
+        slots = run.plan.limits.max_concurrency or DEFAULT_CONCURRENCY
         self._run = run
         self._ports = ports
-        self._outputs: dict[str, Any] = {}
-        self._surroundings = Surroundings(run=run, ports=ports, log=log, outputs=self._outputs)
-        self._states: dict[str, State[Any]] = {}
-        self._errors: dict[str, dict[str, Any]] = {}
-        self._failure: dict[str, Any] | None = None
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._started: set[str] = set()
-        self._slots = asyncio.Semaphore(run.plan.limits.max_concurrency or DEFAULT_CONCURRENCY)
+        self._waits = waits
+        self._stages = stages
+        self._outermost = outer is None
+        self._activity = outer.activity if outer else Activity(ports.now)
+        self._around = Surroundings(
+            run=run,
+            ports=ports,
+            log=log,
+            limiter=Limiter(slots, outer.limiter if outer else None),
+            activity=self._activity,
+            kinds={**KINDS, StepType.WAIT: waits()},
+            drive_nested=self._drive_nested,
+            usage=Spending(step.usage if step else None),
+        )
+        self._around.usage.add(run.usage)
+        self._frame = self._around.root_frame()
+        shape = self._around.shape(run.plan.steps)
+        self._body = Body(shape, self._frame, self._around, stages(run, self._activity))
+        self._cancelled: asyncio.CancelledError | None = None
+        self.outputs: Any = None
+        """The run's outputs as they are, when it has completed; the record may hold a reference to them."""
 
-    async def drive(self, *, flow_run_id: UUID, run_count: int) -> RunOutcome:
-        """Runs all steps; a step that fails under FAIL stops the others, a cancellation stops all."""
-        execution_id = self._run.execution_id
-        await self._ports.journal.run_started(execution_id, prefect_flow_run_id=flow_run_id, run_count=run_count)
-        outcome = await self._settled()
-        await self._record_skipped()
-        await self._surroundings.log.flush()
-        await self._ports.journal.run_finished(execution_id, outcome)
+    async def drive(self, *, flow_run_id: UUID | None, run_count: int) -> RunOutcome:
+        """Runs all steps and records how it ended; one that is left to wait gives PAUSED.
+
+        A nested run raises `CancelledError` when it was cancelled or left; any run does when it is lost.
+        """
+        journal, execution_id = self._ports.journal, self._run.execution_id
+        await journal.run_started(execution_id, prefect_flow_run_id=flow_run_id, run_count=run_count)
+        try:
+            outcome = await self._settled()
+        except asyncio.CancelledError:
+            if self._activity.departure is Departure.SUSPENDED:
+                await self._suspended()
+            raise
+        if outcome.status is ExecutionStatus.PAUSED:
+            await self._suspended()
+            return outcome
+        await self._around.log.flush()
+        await unbroken(journal.run_finished(execution_id, outcome))
+        if self._cancelled is not None and not self._outermost:
+            raise self._cancelled
         return outcome
+
+    async def _suspended(self) -> None:
+        await self._around.log.flush()
+        await unbroken(self._ports.journal.run_suspended(self._run.execution_id))
 
     async def _settled(self) -> RunOutcome:
         seconds = self._run.plan.limits.timeout_seconds
+        left = None if seconds is None else max(seconds - self._run.active_seconds, 0.0)
+        steps = asyncio.create_task(self._run_body())
+        watched = {steps, asyncio.create_task(self._activity.only_waits())} if self._outermost else {steps}
         try:
-            async with asyncio.timeout(seconds):
-                await self._run_steps()
-        except TimeoutError:
-            message = f"The run was stopped after its {seconds:g} s"
-            return RunOutcome(status=ExecutionStatus.TIMEOUT, error={"code": "TIMEOUT", "message": message})
+            await asyncio.wait(watched, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if not steps.done() and any(task.done() for task in watched):
+                return await self._left_waiting(steps)
+            return await self._ended(steps, f"The run was stopped after its {seconds or 0:g} s")
         except asyncio.CancelledError as cancelled:
-            _acknowledge_cancellation()
-            return _cancelled(str(cancelled))
-        if self._failure:
-            return RunOutcome(status=ExecutionStatus.FAILED, error=self._failure)
+            self._cancelled = cancelled
+            return await self._stopped(steps, str(cancelled))
+        finally:
+            for task in watched - {steps}:
+                task.cancel()
+
+    async def _run_body(self) -> None:
+        if not self._outermost:
+            await self._body.run()
+            return
+        with self._activity.working():
+            await self._body.run()
+
+    async def _ended(self, steps: asyncio.Task[None], out_of_time: str) -> RunOutcome:
+        if not steps.done():
+            await _stop(steps, out_of_time)
+            if steps.cancelled():
+                return RunOutcome(status=ExecutionStatus.TIMEOUT, error={"code": "TIMEOUT", "message": out_of_time})
+        try:
+            await steps
+        except StepFailed as failed:
+            self._around.log.add("ERROR", failed.error["message"], step_key=failed.error["stepKey"])
+            return RunOutcome(status=ExecutionStatus.FAILED, error=failed.error)
         return await self._completed()
 
-    async def _run_steps(self) -> None:
-        for step in self._run.plan.steps:
-            waits_for = [self._tasks[key] for key in step.depends_on]
-            self._tasks[step.step_key] = asyncio.create_task(self._step(step, waits_for), name=step.step_key)
-        try:
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        finally:
-            await self._stop("The run was stopped")
+    async def _left_waiting(self, steps: asyncio.Task[None]) -> RunOutcome:
+        self._activity.departure = Departure.SUSPENDED
+        await _stop(steps, "The run waits")
+        if steps.cancelled():
+            return RunOutcome(status=ExecutionStatus.PAUSED)
+        self._activity.departure = None
+        return await self._ended(steps, "")
 
-    async def _step(self, step: PlanStep, waits_for: Sequence[asyncio.Task[None]]) -> None:
-        if waits_for:
-            await asyncio.wait(waits_for)
-        async with self._slots:
-            if self._failure:
-                return
-            self._started.add(step.step_key)
-            state = await self._run_task(step)
-        self._states[step.step_key] = state
-        if self._failure is None and not state.is_completed() and not state.is_cancelled():
-            await self._settle_failure(step, state)
-
-    async def _run_task(self, step: PlanStep) -> State[Any]:
-        wait_for = [allow_failure(self._states[key]) for key in step.depends_on]
-        task = self._prefect_task(step)
-        ended = await run_task_async(task, task_run_id=uuid4(), parameters={}, wait_for=wait_for, return_type="state")
-        return cast(State[Any], ended)
-
-    def _prefect_task(self, step: PlanStep) -> Task[Any, Any]:
-        runner = StepRunner(step, self._surroundings)
-        attempts = step.retry.max_attempts if step.retry else 1
-
-        async def attempt() -> Any:
-            context = TaskRunContext.get()
-            number = context.task_run.run_count if context else 1
-            try:
-                self._outputs[step.step_key] = await runner.attempt(number)
-            except asyncio.CancelledError:
-                return Cancelled(message="The run was stopped")
-            except StepFailed as failed:
-                self._errors[step.step_key] = failed.error
-                return _failed_state(failed)
-            return None
-
-        def is_worth_another(*_: object) -> bool:
-            code = self._errors[step.step_key]["code"]
-            return step.retry is not None and is_worth_retrying(step.retry, code)
-
-        return Task(
-            fn=attempt,
-            name=step.step_key,
-            task_run_name=step.step_key,
-            description=step.name,
-            tags=["turbocat", step.type.value.lower()],
-            retries=attempts - 1,
-            retry_delay_seconds=retry_delays(step.retry),
-            retry_jitter_factor=step.retry.jitter or None if step.retry else None,
-            retry_condition_fn=is_worth_another,
-            timeout_seconds=step.timeout_seconds + PREFECT_GRACE_SECONDS if step.timeout_seconds else None,
-            persist_result=False,
-            cache_policy=NO_CACHE,
-            log_prints=False,
-        )
-
-    async def _settle_failure(self, step: PlanStep, state: State[Any]) -> None:
-        defect = {"code": "INTERNAL_ERROR", "message": "The step ended in an unexpected way; the worker's log says how"}
-        error = self._errors.get(step.step_key, defect)
-        if step.continue_on_failure and error is not defect:
-            self._outputs[step.step_key] = step.default
-            return
-        self._failure = {**error, "stepKey": step.step_key}
-        self._surroundings.log.add("ERROR", self._failure["message"], step_key=step.step_key)
-        await self._stop(f"Step {step.step_key} failed", spare=step.step_key)
-
-    async def _stop(self, reason: str, *, spare: str | None = None) -> None:
-        """Cancels what still runs and waits until it has stopped and is recorded."""
-        open_tasks = [task for key, task in self._tasks.items() if key != spare and not task.done()]
-        for task in open_tasks:
-            task.cancel(reason)
-        if spare is None and open_tasks:
-            await asyncio.wait(open_tasks)
-
-    async def _record_skipped(self) -> None:
-        reason = f"Step {self._failure['stepKey']} failed" if self._failure else "The run was stopped before this step"
-        skipped = [
-            StepAttempt(step_key=step.step_key, path=step.step_key, attempt=1)
-            for step in self._run.plan.steps
-            if step.step_key not in self._started
-        ]
-        if skipped:
-            await self._ports.journal.steps_skipped(self._run.execution_id, skipped, reason=reason)
+    async def _stopped(self, steps: asyncio.Task[None], reason: str) -> RunOutcome:
+        if reason.startswith(WORKER_LOST):
+            self._activity.departure = Departure.LOST
+        await _stop(steps, reason)
+        if self._activity.departure is not None:
+            raise asyncio.CancelledError(reason)
+        if self._outermost:
+            _acknowledge_cancellation()
+        error = {"code": "CANCELLED", "message": reason or "The run was cancelled"}
+        return RunOutcome(status=ExecutionStatus.CANCELLED, error=error)
 
     async def _completed(self) -> RunOutcome:
         plan = self._run.plan
         try:
             if plan.output is None:
-                outputs: Any = {key: self._outputs.get(key) for key in plan.final_steps()}
+                outputs: Any = {key: await self._frame.output(key, self._ports.results) for key in plan.final_steps()}
             else:
-                outputs = render(plan.output, self._surroundings.scope())
+                outputs = render(plan.output, await self._frame.scope(plan.output, self._ports.results))
         except ExpressionFailed as failed:
             error = {"code": failed.code, "message": failed.message, "path": "output"}
             return RunOutcome(status=ExecutionStatus.FAILED, error=error)
-        shown = self._surroundings.log.masking.json(outputs)
-        return RunOutcome(status=ExecutionStatus.COMPLETED, outputs=await self._storable(shown))
+        self.outputs = self._around.log.masking.json(outputs)
+        return RunOutcome(status=ExecutionStatus.COMPLETED, outputs=await self._storable(self.outputs))
 
     async def _storable(self, outputs: Any) -> Any:
         payload = storable_json(outputs)
@@ -181,22 +203,30 @@ class RunDriver:
             return outputs
         return {"outputRef": await self._ports.results.keep_json(payload), "bytes": len(payload)}
 
+    async def _drive_nested(self, run: Run, step: StepAt, flow_run_id: UUID | None) -> NestedEnd:
+        """Drives a run inside a step of this one; its log is its own, what is masked is masked in both."""
+        outer = self._around.log
 
-def _failed_state(failed: StepFailed) -> State[Any]:
-    name = "TimedOut" if failed.code == "TIMEOUT" else "Failed"
-    return Failed(name=name, message=f"{failed.code}: {failed.error['message']}")
+        async def write(lines: list[LogLine]) -> None:
+            await self._ports.journal.logged(run.execution_id, lines)
+
+        async with self._ports.claim(run.execution_id), outer.nested(write) as log:
+            stages = plain_stage if flow_run_id is None else self._stages
+            driver = RunDriver(run, self._ports, log, waits=self._waits, stages=stages, step=step)
+            outcome = await driver.drive(flow_run_id=flow_run_id, run_count=1)
+        return NestedEnd(outcome=outcome, outputs=driver.outputs)
+
+
+async def _stop(steps: asyncio.Task[None], reason: str) -> None:
+    """Cancels the run's body and waits until it has stopped, however often that is asked for."""
+    steps.cancel(reason)
+    while not steps.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([steps])
 
 
 def _acknowledge_cancellation() -> None:
     """Takes the request back, so that the run can still record how it ended."""
     current = asyncio.current_task()
-    if current:
+    while current and current.cancelling():
         current.uncancel()
-
-
-def _cancelled(reason: str) -> RunOutcome:
-    if reason.startswith(WORKER_LOST):
-        message = "The worker stopped while the run was going on; start it again"
-        return RunOutcome(status=ExecutionStatus.FAILED, error={"code": WORKER_LOST, "message": message})
-    error = {"code": "CANCELLED", "message": reason or "The run was cancelled"}
-    return RunOutcome(status=ExecutionStatus.CANCELLED, error=error)

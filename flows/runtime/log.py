@@ -49,6 +49,10 @@ class RunLog:
             await asyncio.gather(self._flusher, return_exceptions=True)
         await self.flush()
 
+    def nested(self, write: Write) -> "RunLog":
+        """The log of a run nested in this one: written elsewhere, mirrored and masked alike."""
+        return RunLog(write, self._mirror, self.masking)
+
     def for_step(self, attempt: StepAttempt) -> Log:
         """The sink that an executor gets: its lines bear the attempt's name."""
 

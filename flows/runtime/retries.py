@@ -1,5 +1,7 @@
 """What a step's retry policy says: how long to wait, and whether another attempt follows."""
 
+import random
+
 from flows.spec import RetryPolicy
 
 
@@ -11,6 +13,12 @@ def retry_delays(policy: RetryPolicy | None) -> list[float] | None:
         min(policy.delay_seconds * policy.backoff**number, policy.max_delay_seconds)
         for number in range(policy.max_attempts - 1)
     ]
+
+
+def delay_after(policy: RetryPolicy, number: int) -> float:
+    """Seconds to wait after attempt `number` (from 1), give or take the policy's jitter."""
+    delay = min(policy.delay_seconds * policy.backoff ** (number - 1), policy.max_delay_seconds)
+    return delay * random.uniform(1 - policy.jitter, 1 + policy.jitter)  # noqa: S311  # spreads load, guards nothing
 
 
 def is_worth_retrying(policy: RetryPolicy, code: str) -> bool:

@@ -13,12 +13,14 @@ from agents.errors import AgentError
 from agents.spec import AgentSpec
 from flows.errors import StepFailed
 from flows.plan import PlanStep
-from flows.runtime.log import RunLog
 from flows.runtime.ports import NoSecrets, Run, Secrets
-from flows.runtime.step import INLINE_BYTES, StepRunner, Surroundings
+from flows.runtime.record import INLINE_BYTES
+from flows.runtime.stage import PlainStage
+from flows.runtime.step import AgentKind
+from flows.runtime.surroundings import step_at
 from flows.spec import RetryPolicy
 from flows.states import StepStatus
-from tests.fakes.runtime import MemoryJournal, MemoryResults, ScriptedExecutor, a_run, a_step, an_agent, some_ports
+from tests.fakes.runtime import MemoryJournal, MemoryResults, ScriptedExecutor, a_run, a_step, an_agent, surroundings
 
 
 class Harness:
@@ -33,29 +35,33 @@ class Harness:
         **run: Any,
     ) -> None:
         self.executor = executor or ScriptedExecutor()
-        self.journal = MemoryJournal()
-        self.results = MemoryResults()
         self.run: Run = a_run(step, **run)
-        ports = some_ports(self.executor, journal=self.journal, results=self.results, secrets=secrets or NoSecrets())
         self.mirrored: list[tuple[str, str, str | None]] = []
-        self.log = RunLog(lambda lines: self.journal.logged(self.run.execution_id, lines), self._mirror)
-        self.outputs: dict[str, Any] = {}
-        self.runner = StepRunner(step, Surroundings(run=self.run, ports=ports, log=self.log, outputs=self.outputs))
+        self.around = surroundings(self.run, self.executor, mirror=self._mirror, secrets=secrets or NoSecrets())
+        self.journal: MemoryJournal = self.around.ports.journal  # type: ignore[assignment]
+        self.results: MemoryResults = self.around.ports.results  # type: ignore[assignment]
+        self.log = self.around.log
+        self.frame = self.around.root_frame()
+        self._step = step
+
+    async def attempt(self, number: int) -> Any:
+        """Makes one attempt."""
+        return await AgentKind().run(step_at(self._step, self.frame, self.around, PlainStage(), number))
 
     def _mirror(self, level: str, message: str, step_key: str | None) -> None:
         self.mirrored.append((level, message, step_key))
 
     async def failure(self) -> dict[str, Any]:
         with pytest.raises(StepFailed) as caught:
-            await self.runner.attempt(1)
+            await self.attempt(1)
         return caught.value.error
 
 
 async def test_inputs_are_resolved_and_recorded() -> None:
     step = a_step("b", inputs={"rows": "{{ load.output.rows }}", "path": "at {{ inputs.path }}"})
     harness = Harness(step, inputs={"path": "x.csv"})
-    harness.outputs["load"] = {"rows": 3}
-    output = await harness.runner.attempt(1)
+    harness.frame.put("load", {"rows": 3})
+    output = await harness.attempt(1)
     assert output == {"rows": 3, "path": "at x.csv"}
     assert harness.journal.inputs["b", 1] == output
     assert harness.journal.outcomes["b", 1].status is StepStatus.COMPLETED
@@ -69,13 +75,13 @@ async def test_the_agents_config_sees_the_agents_inputs() -> None:
 
     agent = an_agent(config={"url": "https://example.com/{{ inputs.id }}", "n": "{{ inputs.id }}"})
     harness = Harness(a_step("b", inputs={"id": 7}), ScriptedExecutor(script), agent=agent, inputs={"id": 1})
-    await harness.runner.attempt(1)
+    await harness.attempt(1)
     assert seen == [{"url": "https://example.com/7", "n": 7}]
 
 
 async def test_a_missing_reference_names_its_path_and_nothing_runs() -> None:
     harness = Harness(a_step("b", inputs={"rows": "{{ load.output.rowz }}"}))
-    harness.outputs["load"] = {"rows": 3}
+    harness.frame.put("load", {"rows": 3})
     error = await harness.failure()
     assert error["code"] == "UNRESOLVED_REFERENCE"
     assert "load.output.rowz" in error["message"]
@@ -92,7 +98,7 @@ async def test_inputs_that_do_not_fit_the_agents_schema_are_refused() -> None:
 
 async def test_defaults_of_the_agents_schema_are_applied() -> None:
     agent = an_agent(inputSchema={"type": "object", "properties": {"n": {"type": "integer", "default": 4}}})
-    assert await Harness(a_step("b"), agent=agent).runner.attempt(1) == {"n": 4}
+    assert await Harness(a_step("b"), agent=agent).attempt(1) == {"n": 4}
 
 
 async def test_an_output_that_does_not_fit_its_schema_fails_the_step() -> None:
@@ -113,7 +119,7 @@ async def test_a_step_past_its_time_is_stopped() -> None:
 
 async def test_a_cancelled_step_is_recorded_as_cancelled() -> None:
     harness = Harness(a_step("b", inputs={"sleep": 30}))
-    task = asyncio.create_task(harness.runner.attempt(1))
+    task = asyncio.create_task(harness.attempt(1))
     await harness.executor.called.wait()
     task.cancel("Somebody asked")
     with pytest.raises(asyncio.CancelledError):
@@ -136,7 +142,7 @@ async def test_a_failed_attempt_counts_only_when_no_other_follows() -> None:
 
 async def test_a_large_output_goes_to_the_result_store() -> None:
     harness = Harness(a_step("b", inputs={"text": "x" * INLINE_BYTES}))
-    output = await harness.runner.attempt(1)
+    output = await harness.attempt(1)
     outcome = harness.journal.outcomes["b", 1]
     assert outcome.output is None
     assert outcome.output_ref in harness.results.stored
@@ -161,7 +167,7 @@ async def test_what_an_executor_logs_is_written_before_the_step_ends() -> None:
         context.log("WARN", "half full", rows=2)
 
     harness = Harness(a_step("b"), ScriptedExecutor(script))
-    await harness.runner.attempt(1)
+    await harness.attempt(1)
     (line,) = harness.journal.lines
     assert (line.level, line.message, line.step_key, dict(line.metadata)) == ("WARN", "half full", "b", {"rows": 2})
     assert harness.mirrored == [("WARN", "half full", "b")]
@@ -174,8 +180,8 @@ async def test_the_idempotency_key_stays_the_same_over_attempts() -> None:
         keys.append(context.idempotency_key)
 
     harness = Harness(a_step("b"), ScriptedExecutor(script))
-    await harness.runner.attempt(1)
-    await harness.runner.attempt(2)
+    await harness.attempt(1)
+    await harness.attempt(2)
     assert len(set(keys)) == 1
 
 
@@ -207,19 +213,19 @@ class TestSecrets:
         secrets = SomeSecrets(TOKEN=CANARY, OTHER="another-secret")
         agent = an_agent(config={"headers": {"Authorization": "Bearer {{ secrets.TOKEN }}"}}, projectId="p1")
         executor = ScriptedExecutor(lambda spec, inputs, context: seen.append(spec.config))
-        await Harness(a_step("b"), executor, secrets=secrets, agent=agent).runner.attempt(1)
+        await Harness(a_step("b"), executor, secrets=secrets, agent=agent).attempt(1)
         assert seen == [{"headers": {"Authorization": f"Bearer {CANARY}"}}]
         assert secrets.asked == [({"TOKEN"}, "p1")]
 
     async def test_nobody_asks_for_secrets_that_nobody_names(self) -> None:
         secrets = SomeSecrets(TOKEN=CANARY)
-        await Harness(a_step("b", inputs={"n": "secrets.TOKEN"}), secrets=secrets).runner.attempt(1)
+        await Harness(a_step("b", inputs={"n": "secrets.TOKEN"}), secrets=secrets).attempt(1)
         assert secrets.asked == []
 
     async def test_inputs_reach_the_agent_and_are_masked_in_the_record(self) -> None:
         secrets = SomeSecrets(TOKEN=CANARY)
         harness = Harness(a_step("b", inputs={"token": "{{ secrets.TOKEN }}"}), secrets=secrets)
-        output = await harness.runner.attempt(1)
+        output = await harness.attempt(1)
         assert harness.executor.calls == [("a", {"token": CANARY})]
         assert harness.journal.inputs["b", 1] == {"token": "***"}
         assert harness.journal.outcomes["b", 1].output == {"token": "***"}
@@ -244,7 +250,7 @@ class TestSecrets:
         secrets = SomeSecrets(TOKEN=CANARY)
         step = a_step("b", inputs={"t": "{{ secrets.TOKEN }}", "rest": "x" * INLINE_BYTES})
         harness = Harness(step, secrets=secrets)
-        await harness.runner.attempt(1)
+        await harness.attempt(1)
         (stored,) = harness.results.stored.values()
         assert b"canary" not in stored
         assert b'"***"' in stored

@@ -1,0 +1,180 @@
+"""A run's top level in Prefect: each step is a task, so that the run's graph in the Prefect UI looks like the workflow.
+
+The id of a step's task run follows from execution and path: a run that is taken up again goes on with the task runs
+that it has, and edges lead to what ran before. Prefect follows the retry policies, so that its UI shows each attempt.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+from uuid import UUID, uuid5
+
+from prefect.client.schemas.objects import State
+from prefect.context import TaskRunContext
+from prefect.states import Completed, Failed
+
+from agents.spec import AgentType
+from flows.errors import StepFailed
+from flows.plan import PlanStep
+from flows.runtime.activity import Activity
+from flows.runtime.chunks import ChunkedLoop
+from flows.runtime.ports import Run
+from flows.runtime.retries import is_last, retry_delays
+from flows.runtime.subflow import drive_as_subflow
+from flows.runtime.surroundings import DriveNested, LoopStage, NestedEnd, Slot, Work
+from flows.runtime.task_runs import TaskOptions, run_task, stopped_state
+from flows.spec import StepType
+
+PREFECT_GRACE_SECONDS = 10.0
+"""Prefect's own timeout lies this much behind ours: it is the net, not the rule."""
+
+
+class TaskStage:
+    """Shows the steps of a run's top level as tasks of the flow run in which it is made."""
+
+    def __init__(self, run: Run, activity: Activity) -> None:
+        self._run = run
+        self._activity = activity
+
+    async def run(self, step: PlanStep, made: int, slot: Slot, work: Work) -> Any:
+        """Runs the step as a task, which enters Prefect with its first slot and gives it up between attempts."""
+        attempts = _Attempts(step, made, slot, work, self._activity)
+        is_nested = step.type is StepType.AGENT and self._agent_type(step) is AgentType.WORKFLOW
+        async with attempts.permit:
+            await attempts.permit.take()
+            await run_task(
+                attempts.make,
+                self._id(step.step_key),
+                self._options(step, made, attempts),
+                after=self._edges(step),
+                known_at_once=is_nested,
+            )
+        return attempts.result()
+
+    async def skipped(self, step: PlanStep, reason: str) -> None:
+        """A task that ends at once as Skipped, for the sake of its edges."""
+        await self._mark(step, Completed(name="Skipped", message=reason))
+
+    async def recalled(self, step: PlanStep) -> None:
+        """Shows what a repeated run takes over; a run that goes on has its task of before."""
+        if self._run.active_seconds == 0:
+            await self._mark(step, Completed(name="Cached", message="Taken over from the run that this one repeats"))
+
+    def loop(self, path: str, total: int | None, bound: int) -> LoopStage:
+        """A task for each chunk of the loop's items."""
+        return ChunkedLoop(path, total, bound, activity=self._activity, id_of=self._id)
+
+    async def nested(self, run: Run, path: str, drive: DriveNested) -> NestedEnd:
+        """A subflow in the place of its step's task."""
+        return await drive_as_subflow(run, self._id(path), drive, self._activity)
+
+    def _agent_type(self, step: PlanStep) -> AgentType:
+        return self._run.plan.agents[step.agent or ""].type
+
+    def _id(self, path: str) -> UUID:
+        return uuid5(self._run.execution_id, path)
+
+    def _edges(self, step: PlanStep) -> list[UUID]:
+        return [self._id(key) for key in dict.fromkeys(step.depends_on)]
+
+    async def _mark(self, step: PlanStep, state: State[Any]) -> None:
+        async def end() -> State[Any]:
+            return state
+
+        options = TaskOptions(name=step.step_key, description=step.name, tags=_tags(step))
+        await run_task(end, self._id(step.step_key), options, after=self._edges(step))
+
+    def _options(self, step: PlanStep, made: int, attempts: "_Attempts") -> TaskOptions:
+        most = step.retry.max_attempts if step.retry else 1
+        return TaskOptions(
+            name=step.step_key,
+            description=step.name,
+            tags=_tags(step),
+            retries=max(most - made - 1, 0),
+            retry_delay_seconds=(retry_delays(step.retry) or [])[made:] or None,
+            retry_jitter_factor=step.retry.jitter or None if step.retry else None,
+            retry_condition_fn=attempts.is_another_worth_it,
+            timeout_seconds=step.timeout_seconds + PREFECT_GRACE_SECONDS if step.timeout_seconds else None,
+        )
+
+
+def _tags(step: PlanStep) -> list[str]:
+    return ["turbocat", step.type.value.lower()]
+
+
+class _Permit:
+    """A slot that can be given up and taken again."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+        self._held: AsyncExitStack | None = None
+
+    async def __aenter__(self) -> None:
+        """Nothing is held at first."""
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.give_back()
+
+    async def take(self) -> None:
+        if self._held is None:
+            held = AsyncExitStack()
+            await held.enter_async_context(self._slot())
+            self._held = held
+
+    async def give_back(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            await held.aclose()
+
+
+class _Attempts:
+    """What Prefect calls for each attempt of a step, and what came of the last."""
+
+    def __init__(self, step: PlanStep, made: int, slot: Slot, work: Work, activity: Activity) -> None:
+        self.permit = _Permit(slot)
+        self._step = step
+        self._made = made
+        self._number = made
+        self._work = work
+        self._activity = activity
+        self._output: Any = None
+        self._failure: BaseException | None = None
+
+    async def make(self) -> State[Any] | None:
+        """Makes one attempt; a state is what Prefect is to show."""
+        context = TaskRunContext.get()
+        self._number = self._made + (context.task_run.run_count if context else 1)
+        self._failure = None
+        await self.permit.take()
+        try:
+            self._output = await self._work(self._number)
+        except StepFailed as failed:
+            self._failure = failed
+            return _failed_state(failed)
+        except asyncio.CancelledError as cancelled:
+            self._failure = cancelled
+            return stopped_state(self._activity, "The run was stopped")
+        except Exception as defect:
+            self._failure = defect
+            return Failed(message=f"{type(defect).__name__}: the worker's log says more")
+        finally:
+            await self.permit.give_back()
+        return None
+
+    def is_another_worth_it(self, *_: object) -> bool:
+        """Whether the policy names the failure of the attempt that was just made."""
+        failure = self._failure
+        return isinstance(failure, StepFailed) and not is_last(self._step.retry, self._number, failure.code)
+
+    def result(self) -> Any:
+        """The output of the last attempt; raises what it raised."""
+        if self._number == self._made:
+            raise RuntimeError(f"Prefect did not run the step {self._step.step_key}")
+        if self._failure is not None:
+            raise self._failure
+        return self._output
+
+
+def _failed_state(failed: StepFailed) -> State[Any]:
+    name = "TimedOut" if failed.code == "TIMEOUT" else "Failed"
+    return Failed(name=name, message=f"{failed.code}: {failed.error['message']}")
