@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from functools import partial
+from math import ceil
 from uuid import UUID
 
 from agents.errors import Problem
@@ -12,7 +13,7 @@ from platform_api.access.scope import AccountScope, SystemScope, TenantScope, sy
 from platform_api.access.tokens import Tokens, fingerprint
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Invitation, Tenant, User
-from platform_api.errors import Conflict, NotFound, ValidationFailed
+from platform_api.errors import Conflict, NotFound, RateLimited, ValidationFailed
 from platform_api.kit import clock
 from platform_api.kit.links import Links
 from platform_api.kit.mail import Post
@@ -32,6 +33,9 @@ LIFETIME = timedelta(days=7)
 MAX_OPEN = 500
 """Invitations of one tenant that wait for an answer."""
 
+MAILS_PER_HOUR = 5
+"""From one tenant to one address, taken back or not, so that nobody's mailbox can be flooded."""
+
 
 class Invitations:
     """The tenant's invitations."""
@@ -46,11 +50,15 @@ class Invitations:
         return await self._rows.open(paging)
 
     async def send(self, email: str, role: TenantRole, *, post: Post, links: Links) -> Invitation:
-        """Asks an address to join; an earlier invitation of it is void. Raises `Forbidden` or `Conflict`."""
+        """Asks an address to join; an earlier invitation of it is void.
+
+        Raises `Forbidden`, `Conflict`, or `RateLimited` for an address that has just had several.
+        """
         caller = self._scope.principal
         assert caller is not None  # a request's scope
         check_grantable(caller, role)
         tenant = await Tenants(self._scope).hold(self._scope.tenant_id)
+        await self._check_mailbox(email)
         await self._rows.revoke(email)
         if await self._rows.count_open() >= MAX_OPEN:
             raise Conflict(f"{MAX_OPEN} invitations wait for an answer; take some back before you send more")
@@ -67,6 +75,16 @@ class Invitations:
         await self._audit.record("member.invite", "invitation", invitation.id, after={"email": email, "role": role})
         self._scope.after_commit(partial(post.post, invitation_mail(email, tenant.name, token, links)))
         return invitation
+
+    async def _check_mailbox(self, email: str) -> None:
+        times = await self._rows.times_since(email, clock.now() - timedelta(hours=1))
+        if len(times) < MAILS_PER_HOUR:
+            return
+        wait = times[-MAILS_PER_HOUR] + timedelta(hours=1) - clock.now()
+        raise RateLimited(
+            f"This address was sent {MAILS_PER_HOUR} invitations within an hour; wait before you send another",
+            headers={"Retry-After": str(max(1, ceil(wait.total_seconds())))},
+        )
 
     async def revoke(self, invitation_id: UUID) -> None:
         """Takes one back. Raises `NotFound` or `Forbidden`."""

@@ -1,6 +1,7 @@
 """Memberships and invitations of one tenant, and the one look-up of an invitation by its token."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -114,6 +115,14 @@ class InvitationRepository(Repository[Invitation]):
         """How many can still be accepted."""
         statement = select(func.count()).select_from(self.query().where(*_open()).subquery())
         return (await self.session.execute(statement)).scalar_one()
+
+    async def times_since(self, email: str, since: datetime) -> list[datetime]:
+        """When the address was invited after `since`, oldest first; also what was taken back counts."""
+        statement = select(col(Invitation.created_at)).where(
+            col(Invitation.tenant_id) == self.tenant_id, col(Invitation.email) == email
+        )
+        recent = statement.where(col(Invitation.created_at) > since).order_by(col(Invitation.created_at))
+        return list((await self.session.execute(recent)).scalars())
 
     async def get_open(self, invitation_id: UUID) -> Invitation:
         """One that can still be accepted, held until the transaction ends; raises `NotFound`."""

@@ -54,7 +54,8 @@ async def add_member(
     platform: PlatformDep,
 ) -> Envelope[AddedMember]:
     """Adds the user who has confirmed an address, or sends an invitation where there is none; both get a mail. Another
-    invitation of the same address takes the place of the first. Only an OWNER makes OWNERs (403)."""
+    invitation of the same address takes the place of the first, at most five within an hour (429). Only an OWNER makes
+    OWNERs (403)."""
     return ok(await add_or_invite(scope, body, post=platform.post, links=platform.links))
 
 

@@ -92,6 +92,19 @@ class TestSend:
         refused_token(await accept(client, first))
         assert (await accept(client, second)).status_code == 200
 
+    async def test_nobodys_mailbox_is_flooded(self, app: FastAPI, client: httpx.AsyncClient) -> None:
+        """Also not by taking each back and sending the next."""
+        boss, email = await owner(client), somebody()
+        body = {"email": email, "role": "VIEWER"}
+        for _ in range(invitations.MAILS_PER_HOUR):
+            made = await boss.made(MEMBERS, body)
+            await boss.send("DELETE", f"{INVITATIONS}/{made['invitationId']}")
+        answer = await boss.post(MEMBERS, body)
+        error_of(answer, 429, "RATE_LIMITED")
+        assert 0 < int(answer.headers["Retry-After"]) <= 3600
+        assert len(await mail_to(app, email)) == invitations.MAILS_PER_HOUR
+        assert (await boss.post(MEMBERS, {**body, "email": somebody()})).status_code == 201
+
     async def test_there_is_an_end_to_them(self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(invitations, "MAX_OPEN", 1)
         boss, email = await owner(client), somebody()
