@@ -8,6 +8,7 @@ from agents.code.config import code_problems
 from agents.data.config import data_problems
 from agents.errors import Problem
 from agents.spec import AgentType
+from agents.workflow.config import workflow_problems
 
 ConfigCheck = Callable[[dict[str, Any]], list[Problem]]
 
@@ -15,6 +16,7 @@ CHECKS: Mapping[AgentType, ConfigCheck] = {
     AgentType.API: api_problems,
     AgentType.CODE: code_problems,
     AgentType.DATA: data_problems,
+    AgentType.WORKFLOW: workflow_problems,
 }
 
 

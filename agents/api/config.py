@@ -220,6 +220,8 @@ class ApiConfig(Part):
     expect_status: Annotated[list[Status], BeforeValidator(_listed), Field(min_length=1)] = ["2xx"]
     response_type: Literal["auto", "json", "text", "base64", "none"] = "auto"
     extract: Expression | None = None
+    idempotent: bool | None = None
+    """Whether a POST or PATCH may be sent again when the worker that sent it is lost."""
     max_response_bytes: Annotated[int, Field(ge=1, le=1024 * MIB)] = 10 * MIB
     """Of the body after decompression; of all pages together where there are several."""
 

@@ -51,7 +51,7 @@ class _Agent:
     def __init__(self, spec: AgentSpec) -> None:
         self.spec = spec
         self.takes = SchemaFields(spec.input_schema)
-        self.required = tuple((spec.input_schema or {}).get("required", ()))
+        self.required = _required(spec.input_schema)
         self.defaults = _defaulted(spec.input_schema)
         self.uses: dict[str, Use] = {}
         for use in uses(templated_config(spec.type, spec.config), ""):
@@ -89,23 +89,42 @@ class AgentFit:
             yield Problem(path=path, code=problem.code, message=message)
 
 
-def _input_problems(agent: _Agent, step: StepSpec, path: str) -> Iterator[Problem]:
-    name_of_agent = agent.spec.name
-    for name in step.inputs:
-        excluded = agent.takes.excluded((name,))
+def handed_over_problems(
+    label: str, schema: Mapping[str, Any] | None, inputs: Mapping[str, Any], path: str
+) -> Iterator[Problem]:
+    """Names among `inputs` that `schema`, which is of what `label` says, has no place for, and those that it misses."""
+    return _fit_problems(label, SchemaFields(schema), _required(schema), _defaulted(schema), inputs, path)
+
+
+def _fit_problems(
+    label: str,
+    takes: SchemaFields,
+    required: Collection[str],
+    defaults: Collection[str] | None,
+    inputs: Mapping[str, Any],
+    path: str,
+) -> Iterator[Problem]:
+    for name in inputs:
+        excluded = takes.excluded((name,))
         if excluded is not None:
-            message = f"agent `{name_of_agent}` takes no `{name}`; {suggestion(name, excluded[1])}"
+            message = f"{label} takes no `{name}`; {suggestion(name, excluded[1])}"
             yield Problem(path=f"{path}.{name}", code="UNKNOWN_INPUT", message=message)
-    if agent.defaults is None:
-        return
-    for name in agent.required:
-        if name not in step.inputs and name not in agent.defaults:
-            message = f"agent `{name_of_agent}` requires `{name}`"
+    for name in required if defaults is not None else ():
+        if name not in inputs and name not in (defaults or ()):
+            yield Problem(path=f"{path}.{name}", code="MISSING_INPUT", message=f"{label} requires `{name}`")
+
+
+def _input_problems(agent: _Agent, step: StepSpec, path: str) -> Iterator[Problem]:
+    label = f"agent `{agent.spec.name}`"
+    yield from _fit_problems(label, agent.takes, agent.required, agent.defaults, step.inputs, path)
+    for name, use in agent.uses.items() if agent.defaults is not None else ():
+        if name not in step.inputs and name not in (agent.defaults or ()) and name not in agent.required:
+            message = f"{label} uses it in config.{use.where}; hand it over or give it a default"
             yield Problem(path=f"{path}.{name}", code="MISSING_INPUT", message=message)
-    for name, use in agent.uses.items():
-        if name not in step.inputs and name not in agent.defaults and name not in agent.required:
-            message = f"agent `{name_of_agent}` uses it in config.{use.where}; hand it over or give it a default"
-            yield Problem(path=f"{path}.{name}", code="MISSING_INPUT", message=message)
+
+
+def _required(schema: Mapping[str, Any] | None) -> tuple[str, ...]:
+    return tuple((schema or {}).get("required", ()))
 
 
 def _defaulted(schema: Mapping[str, Any] | None) -> Collection[str] | None:

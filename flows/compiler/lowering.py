@@ -6,7 +6,7 @@ from typing import Any
 from agents.spec import AgentSpec, AgentType
 from flows.compiler.expressions import bare
 from flows.compiler.graph import StepGraph
-from flows.compiler.nesting import Body, Placed, continues
+from flows.compiler.nesting import Body, Placed, continues, own_config
 from flows.compiler.step_rules import items_document
 from flows.plan import Plan, PlanCase, PlanLoop, PlanParallel, PlanStep
 from flows.spec import ConditionConfig, LoopConfig, ParallelConfig, RetryPolicy, WaitConfig
@@ -14,7 +14,6 @@ from flows.states import OnError
 
 REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Asking twice is as good as once (RFC 9110, 9.2.2)."""
-_BODIES = frozenset({"steps", "branches"})
 
 
 class Lowering:
@@ -39,7 +38,7 @@ class Lowering:
             type=spec.type,
             agent=agent.id if agent is not None else None,
             inputs=spec.inputs,
-            config={name: value for name, value in spec.config.items() if not (step.bodies and name in _BODIES)},
+            config=own_config(spec),
             depends_on=graph.dependencies[step.key],
             gates=tuple(dict.fromkeys(naming.by for naming in named if naming.kind != "fallback")),
             fallback_of=tuple(naming.by for naming in named if naming.kind == "fallback"),
@@ -77,8 +76,10 @@ class Lowering:
         if agent.type is AgentType.WORKFLOW:
             child = self._children.get(agent.id)
             return child is not None and all(_all_repeatable(step) for step in child.steps)
-        if agent.type is not AgentType.API or agent.config.get("idempotent") is True:
+        if agent.type is not AgentType.API:
             return True
+        if isinstance(said := agent.config.get("idempotent"), bool):
+            return said
         return str(agent.config.get("method", "GET")).upper() in REPEATABLE_METHODS
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flows.compiler.schemas import joined
 from flows.compiler.shape import CONFIGS, Config, parse_definition
-from flows.spec import ConditionConfig, LoopConfig, ParallelConfig, StepSpec, WorkflowDefinition
+from flows.spec import ConditionConfig, LoopConfig, ParallelConfig, StepSpec, StepType, WorkflowDefinition
 from flows.states import OnError
+
+_INSIDE = {StepType.LOOP: "steps", StepType.PARALLEL: "branches"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,12 @@ def namings(step: Placed) -> Iterator[Naming]:
         yield from _named(key, "default", f"{path}.default", step.config.default)
     if step.spec.fallback is not None:
         yield Naming(key, step.spec.fallback, "fallback", f"{step.path}.fallback")
+
+
+def own_config(spec: StepSpec) -> dict[str, Any]:
+    """The config of a step without the steps inside it."""
+    inside = _INSIDE.get(spec.type)
+    return {name: value for name, value in spec.config.items() if name != inside}
 
 
 def continues(spec: StepSpec) -> bool:

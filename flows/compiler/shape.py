@@ -4,7 +4,7 @@ The configs of steps are typed by the step's type (`CONFIGS`); those of LOOP and
 are read level by level, so that each finding bears its exact path and no document is too deep to be looked at.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any, NamedTuple
@@ -35,6 +35,7 @@ MAX_DEPTH = 8
 MAX_SHAPE_PROBLEMS = 200
 
 Config = ConditionConfig | LoopConfig | ParallelConfig | WaitConfig
+Change = Callable[[dict[str, Any]], dict[str, Any]]
 CONFIGS: Mapping[StepType, type[Config]] = {
     StepType.CONDITION: ConditionConfig,
     StepType.LOOP: LoopConfig,
@@ -108,6 +109,43 @@ def written_bodies(path: str, step: Mapping[str, Any]) -> list[tuple[str, Any]]:
         for name, branch in branches.items()
         if isinstance(branch, Mapping)
     ]
+
+
+def agent_of(step: Mapping[str, Any]) -> Any:
+    """What a written step names as its agent."""
+    return step.get("agentId", step.get("agent_id"))
+
+
+def rewritten(steps: Any, change: Change, depth: int = 0) -> Any:
+    """A copy of a list of written steps with `change` made to each of them, those inside others too."""
+    if not isinstance(steps, list | tuple) or depth > MAX_DEPTH:
+        return steps
+    return [_rewritten(step, change, depth) if isinstance(step, dict) else step for step in steps]
+
+
+def rewritten_config(kind: Any, config: Any, change: Change, depth: int = 0) -> Any:
+    """The same for what is inside the config of one step of the type `kind`."""
+    if not isinstance(config, Mapping):
+        return config
+    if kind == StepType.LOOP and "steps" in config:
+        return {**config, "steps": rewritten(config["steps"], change, depth + 1)}
+    branches = config.get("branches")
+    if kind != StepType.PARALLEL or not isinstance(branches, Mapping):
+        return config
+    inner = {
+        name: {**branch, "steps": rewritten(branch.get("steps"), change, depth + 1)}
+        if isinstance(branch, Mapping) and "steps" in branch
+        else branch
+        for name, branch in branches.items()
+    }
+    return {**config, "branches": inner}
+
+
+def _rewritten(step: dict[str, Any], change: Change, depth: int) -> dict[str, Any]:
+    changed = change(step)
+    if "config" not in changed:
+        return changed
+    return {**changed, "config": rewritten_config(step.get("type"), changed["config"], change, depth)}
 
 
 def _config_problems(steps: Any) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from agents.errors import Problem
 from flows.compiler.expressions import Use, bare, expression_problems, expression_uses, syntax_problems, uses
 from flows.compiler.graph import is_name
 from flows.compiler.nesting import Placed
-from flows.compiler.wait_rules import wait_problems
+from flows.compiler.wait_rules import templated_fields, wait_problems
 from flows.spec import ConditionConfig, LoopConfig, ParallelConfig, StepSpec, StepType, WaitConfig
 from flows.states import OnError
 
@@ -125,9 +125,8 @@ def config_uses(step: Placed) -> Iterator[Use]:
         case LoopConfig(items=items):
             yield from uses(items, f"{path}.items")
         case WaitConfig() as wait:
-            for name in ("seconds", "at", "message", "event_type"):
-                written = "eventType" if name == "event_type" else name
-                yield from uses(getattr(wait, name), f"{path}.{written}")
+            for name, value in templated_fields(wait):
+                yield from uses(value, f"{path}.{name}")
 
 
 def items_document(items: Any) -> Any:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from agents.errors import Problem
 from flows.compiler.expressions import expression_problems, expression_uses, syntax_problems
@@ -42,12 +43,18 @@ def wait_problems(wait: WaitConfig, path: str) -> Iterator[Problem]:
             yield Problem(path=f"{path}.{name}", code="BAD_CONFIG", message=message)
     yield from _timeout_problems(wait, path)
     yield from _time_problems(wait, path)
-    for name in ("message", "eventType"):
-        yield from syntax_problems(written.get(name), f"{path}.{name}")
+    for name, value in templated_fields(wait):
+        yield from syntax_problems(value, f"{path}.{name}")
     yield from schema_problems(wait.form, f"{path}.schema")
     if wait.filter is not None:
         yield from expression_problems(wait.filter, f"{path}.filter")
         yield from filter_problems(expression_uses(wait.filter, f"{path}.filter"))
+
+
+def templated_fields(wait: WaitConfig) -> Iterator[tuple[str, Any]]:
+    """What is filled in when the step begins, by the written name."""
+    yield from (("seconds", wait.seconds), ("at", wait.at), ("message", wait.message), ("eventType", wait.event_type))
+    yield from (("schema", wait.form), ("assignees", list(wait.assignees)))
 
 
 def _timeout_problems(wait: WaitConfig, path: str) -> Iterator[Problem]:
@@ -65,15 +72,10 @@ def _time_problems(wait: WaitConfig, path: str) -> Iterator[Problem]:
         if "{{" not in wait.seconds:
             message = "write a number, or a template such as `{{ inputs.delay }}`"
             yield Problem(path=f"{path}.seconds", code="BAD_VALUE", message=message)
-        yield from syntax_problems(wait.seconds, f"{path}.seconds")
     elif wait.seconds is not None and not (math.isfinite(wait.seconds) and 0 <= wait.seconds <= MAX_SECONDS):
         message = f"seconds are between 0 and {MAX_SECONDS:,.0f} (366 days)"
         yield Problem(path=f"{path}.seconds", code="BAD_VALUE", message=message)
-    if wait.at is None:
-        return
-    if "{{" in wait.at:
-        yield from syntax_problems(wait.at, f"{path}.at")
-    elif not _is_time(wait.at):
+    if wait.at is not None and "{{" not in wait.at and not _is_time(wait.at):
         message = "write an ISO 8601 time such as `2027-01-31T08:00:00Z` (UTC where no zone is written), or a template"
         yield Problem(path=f"{path}.at", code="BAD_VALUE", message=message)
 

@@ -56,8 +56,8 @@ CREATE INDEX ix_agents_project_id ON agents (project_id);
 CREATE INDEX ix_agents_status ON agents (status);
 CREATE INDEX ix_agents_tags ON agents USING gin (tags);
 CREATE INDEX ix_agents_tenant_id ON agents (tenant_id);
-CREATE INDEX ix_agents_tenant_id_created_at_id ON agents (tenant_id, created_at, id) INCLUDE (user_id, is_public)
-    WHERE deleted_at IS NULL;
+CREATE INDEX ix_agents_tenant_id_created_at_id ON agents (tenant_id, created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX ix_agents_tenant_id_is_public_user_id ON agents (tenant_id, is_public, user_id) WHERE deleted_at IS NULL;
 CREATE INDEX ix_agents_type ON agents (type);
 CREATE INDEX ix_agents_user_id ON agents (user_id);
 
@@ -145,7 +145,7 @@ CREATE TABLE workflow_steps (
     CONSTRAINT fk_workflow_steps_workflow_id FOREIGN KEY (workflow_id) REFERENCES workflows (id) ON DELETE CASCADE,
     CONSTRAINT fk_workflow_steps_agent_id FOREIGN KEY (agent_id) REFERENCES agents (id) ON DELETE RESTRICT
 );
-CREATE UNIQUE INDEX uq_workflow_steps_workflow_id_step_key ON workflow_steps (workflow_id, step_key);
+CREATE UNIQUE INDEX uq_workflow_steps_workflow_id_parent_step_key_step_key ON workflow_steps (workflow_id, parent_step_key, step_key) NULLS NOT DISTINCT;
 CREATE INDEX ix_workflow_steps_agent_id ON workflow_steps (agent_id);
 CREATE INDEX ix_workflow_steps_position ON workflow_steps (position);
 CREATE INDEX ix_workflow_steps_tenant_id ON workflow_steps (tenant_id);

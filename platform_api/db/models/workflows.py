@@ -45,11 +45,22 @@ class Workflow(Changeable, TenantRow, table=True):
 
 
 class WorkflowStep(TenantRow, table=True):
-    """One step of a workflow's newest definition; changed, deleted and versioned with its workflow."""
+    """One step of a workflow's newest definition, at whatever depth; changed, deleted and versioned with its workflow.
+
+    `parent_step_key` is the path of the body that it stands in (`each`, `both.left`), None for the outermost; the
+    `config` of a container is without what is inside it.
+    """
 
     __tablename__ = "workflow_steps"
     __table_args__: ClassVar[Any] = (
-        Index("uq_workflow_steps_workflow_id_step_key", "workflow_id", "step_key", unique=True),
+        Index(
+            "uq_workflow_steps_workflow_id_parent_step_key_step_key",
+            "workflow_id",
+            "parent_step_key",
+            "step_key",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
         Index(None, "position"),
     )
 

@@ -6,7 +6,7 @@ While it waits it holds neither a transaction nor a connection.
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -36,6 +36,7 @@ from platform_api.resources.audit_log.service import AuditLog
 from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.filters import LogFilters
 from platform_api.resources.executions.journal import admit
+from platform_api.resources.executions.planning import Planner
 from platform_api.resources.executions.repository import ExecutionRepository, LogRepository
 from platform_api.resources.executions.schemas import AgentTestView
 from platform_api.resources.executions.views import tested_view
@@ -95,11 +96,11 @@ class AgentTester:
             tenant_id=str(scope.tenant_id),
             tenant_slug=await WorkflowReader(scope).tenant_slug(),
         )
-        spec = spec_of(agent)
+        spec, children = await Planner(scope).of_agent(agent)
         bounds = await ProjectLookup(scope).limits(agent.project_id)
         spec = spec.model_copy(update={"limits": spec.limits.tightened(bounds)})
         secrets = await SecretNames(scope).known(agent.project_id)
-        plan, inputs = await asyncio.to_thread(_planned, spec, named, given, self.seconds, secrets)
+        plan, inputs = await asyncio.to_thread(_planned, spec, named, given, self.seconds, secrets, children)
         return Execution(
             id=new_id(),
             tenant_id=scope.tenant_id,
@@ -133,7 +134,12 @@ class AgentTester:
 
 
 def _planned(
-    spec: AgentSpec, named: PlanWorkflow, given: dict[str, Any], seconds: float, secrets: KnownSecrets
+    spec: AgentSpec,
+    named: PlanWorkflow,
+    given: dict[str, Any],
+    seconds: float,
+    secrets: KnownSecrets,
+    children: Mapping[str, Plan],
 ) -> tuple[Plan, dict[str, Any]]:
     """A plan of one step, and the inputs with defaults. Templates name the inputs, so nothing in them is a template."""
     try:
@@ -149,7 +155,7 @@ def _planned(
     )
     definition = WorkflowDefinition(steps=(step,), output=f"{{{{ {STEP_KEY}.output }}}}")
     try:
-        return compile_plan(definition, named, {spec.id: spec}, known_secrets=secrets), inputs
+        return compile_plan(definition, named, {spec.id: spec}, known_secrets=secrets, children=children), inputs
     except DefinitionInvalid as invalid:
         raise _unfit(invalid.problems) from invalid
 

@@ -16,12 +16,13 @@ from agents.validation import config_problems
 from flows.compiler.agent_rules import config_template_problems
 from flows.compiler.compile import definition_problems
 from flows.compiler.schemas import schema_problems
-from flows.compiler.shape import parse_definition, shape_problems
+from flows.compiler.shape import agent_of, parse_definition, shape_problems, written_steps
 from flows.errors import DefinitionInvalid
 from platform_api.db.enums import TemplateType
 from platform_api.resources.templates.filling import TooLarge, filled, uses
 from platform_api.resources.templates.schemas import TemplateAgent
-from platform_api.resources.workflows.definition import PARTS, read_head
+from platform_api.resources.workflows.definition import read_head
+from platform_api.resources.workflows.parts import PARTS
 from platform_api.resources.workflows.schemas import WorkflowWhole
 
 MAX_AGENTS = 100
@@ -140,12 +141,11 @@ def _workflow_problems(workflow: Mapping[str, Any], agents: Mapping[str, Templat
 
 def _reference_problems(blueprint: Blueprint) -> list[Problem]:
     """Steps whose agent is not one of the template's."""
-    steps = (blueprint.workflow or {}).get("steps")
     found = []
-    for position, step in enumerate(steps if isinstance(steps, list) else []):
-        named = step.get("agentId") if isinstance(step, Mapping) else None
+    for step in written_steps((blueprint.workflow or {}).get("steps")):
+        named = agent_of(step.step)
         if isinstance(named, str) and named not in blueprint.agents:
-            path = _place(blueprint, f"steps[{position}].agentId")
+            path = _place(blueprint, f"{step.path}.agentId")
             message = "a template names its own agents only: put the agent under `agents` and write its key here"
             found.append(_problem(path, "UNKNOWN_AGENT", message))
     return found

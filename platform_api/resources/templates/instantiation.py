@@ -7,6 +7,7 @@ from uuid import UUID
 
 from agents.errors import Problem
 from flows.compiler.schemas import check_inputs
+from flows.compiler.shape import agent_of, rewritten
 from flows.errors import DefinitionInvalid
 from platform_api.access.permissions import Permission
 from platform_api.access.roles import allows
@@ -62,11 +63,13 @@ class Instantiator:
 
     async def _workflow(self, blueprint: Blueprint, workflow: Mapping[str, Any], name: str | None) -> WorkflowDetail:
         agents = {key: await self._new_agent(each, ResourceStatus.ACTIVE) for key, each in blueprint.agents.items()}
-        steps = [
-            {**step, "agentId": str(agents[step["agentId"]].id)} if step.get("agentId") else step
-            for step in workflow["steps"]
-        ]
-        document = {**workflow, "steps": steps}
+
+        def with_agent(step: dict[str, Any]) -> dict[str, Any]:
+            named = agent_of(step)
+            rest = {name: value for name, value in step.items() if name != "agent_id"}
+            return {**rest, "agentId": str(agents[named].id)} if named else step
+
+        document = {**workflow, "steps": rewritten(workflow["steps"], with_agent)}
         return await self._workflows.create({**document, "name": name} if name else document)
 
     async def _new_agent(self, written: Any, status: ResourceStatus, name: str | None = None) -> Agent:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from flows.compiler.nesting import Body, all_bodies, body_of, own_config
+from flows.compiler.shape import agent_of, rewritten_config
 from flows.spec import Schedule, WorkflowDefinition
 from platform_api.db.models import Agent, Workflow, WorkflowStep
 from platform_api.kit.ids import new_id
-from platform_api.resources.workflows.definition import PARTS
 from platform_api.resources.workflows.schemas import (
     AgentSummary,
     ScheduleView,
@@ -38,26 +39,33 @@ def apply_definition(workflow: Workflow, definition: WorkflowDefinition) -> None
 
 
 def step_rows(workflow: Workflow, definition: WorkflowDefinition, agents: Mapping[str, Agent]) -> list[WorkflowStep]:
-    """The definition's steps as rows, in their order."""
+    """The definition's steps at every depth as rows."""
     return [
-        WorkflowStep(
-            id=new_id(),
-            tenant_id=workflow.tenant_id,
-            workflow_id=workflow.id,
-            step_key=step.step_key,
-            name=step.name or step.step_key,
-            type=step.type,
-            agent_id=agents[step.agent_id].id if step.agent_id is not None else None,
-            config=step.config,
-            inputs=step.inputs,
-            depends_on=list(step.depends_on),
-            position=position,
-            on_error=step.on_error,
-            retry=step.retry.model_dump(mode="json", by_alias=True) if step.retry else None,
-            timeout_seconds=step.timeout_seconds,
-        )
-        for position, step in enumerate(definition.steps)
+        _row(workflow, body, position, agents)
+        for body in all_bodies(body_of(definition))
+        for position in range(len(body.steps))
     ]
+
+
+def _row(workflow: Workflow, body: Body, position: int, agents: Mapping[str, Agent]) -> WorkflowStep:
+    step = body.steps[position].spec
+    return WorkflowStep(
+        id=new_id(),
+        tenant_id=workflow.tenant_id,
+        workflow_id=workflow.id,
+        step_key=step.step_key,
+        parent_step_key=body.place or None,
+        name=step.name or step.step_key,
+        type=step.type,
+        agent_id=agents[step.agent_id].id if step.agent_id is not None else None,
+        config=own_config(step),
+        inputs=step.inputs,
+        depends_on=list(step.depends_on),
+        position=position,
+        on_error=step.on_error,
+        retry=step.retry.model_dump(mode="json", by_alias=True) if step.retry else None,
+        timeout_seconds=step.timeout_seconds,
+    )
 
 
 def frozen(workflow: Workflow, definition: WorkflowDefinition) -> dict[str, Any]:
@@ -75,15 +83,18 @@ def frozen(workflow: Workflow, definition: WorkflowDefinition) -> dict[str, Any]
     }
 
 
-def thawed(document: Mapping[str, Any]) -> WorkflowDefinition:
-    """The definition inside what `frozen` made."""
-    return WorkflowDefinition.model_validate({key: value for key, value in document.items() if key in PARTS})
-
-
 def detail(workflow: Workflow, definition: WorkflowDefinition, agents: Mapping[UUID, Agent]) -> WorkflowDetail:
-    """The workflow with its steps, each with its agent."""
+    """The workflow with its steps, each with its agent, those inside others too."""
+
+    def with_agent(written: dict[str, Any]) -> dict[str, Any]:
+        summary = _summary(agents, agent_of(written))
+        return {**written, "agent": summary.model_dump(mode="json", by_alias=True) if summary else None}
+
     steps = [
-        StepView(**dict(step), agent=_summary(agents.get(UUID(step.agent_id)) if step.agent_id else None))
+        StepView(
+            **{**dict(step), "config": rewritten_config(step.type, step.config, with_agent)},
+            agent=_summary(agents, step.agent_id),
+        )
         for step in definition.steps
     ]
     return WorkflowDetail(**dict(view(workflow)), steps=steps)
@@ -107,7 +118,8 @@ def schedule_view(workflow: Workflow) -> ScheduleView | None:
     )
 
 
-def _summary(agent: Agent | None) -> AgentSummary | None:
+def _summary(agents: Mapping[UUID, Agent], written: str | None) -> AgentSummary | None:
+    agent = agents.get(UUID(written)) if written is not None else None
     return AgentSummary.model_validate(agent) if agent is not None else None
 
 

@@ -9,24 +9,24 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from agents.errors import Problem
+from agents.spec import AgentSpec
 from flows.compiler.compile import definition_problems
-from flows.compiler.nesting import all_steps, body_of
 from flows.compiler.scopes import KnownSecrets
 from flows.compiler.shape import parse_definition, shape_problems
 from flows.errors import DefinitionInvalid
 from flows.spec import Schedule, WorkflowDefinition
 from platform_api.access.scope import TenantScope
 from platform_api.db.enums import ResourceStatus
-from platform_api.db.models import Agent
+from platform_api.db.models import Agent, Workflow
 from platform_api.resources.agents.service import AgentLookup, spec_of
 from platform_api.resources.agents.visibility import may_read
 from platform_api.resources.projects.service import ProjectLookup
 from platform_api.resources.secrets.service import SecretNames
+from platform_api.resources.workflows.assignees import Assignees
+from platform_api.resources.workflows.nested import Link, NestedWorkflows, with_inputs_of
+from platform_api.resources.workflows.parts import PARTS, agent_ids, inactive_agents
 from platform_api.resources.workflows.schedule import schedule_problems
 from platform_api.resources.workflows.schemas import WorkflowHead, WorkflowWhole
-
-PARTS = frozenset({"inputSchema", "limits", "steps", "output"})
-"""The keys of a workflow that a run depends on; the others describe it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +59,14 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A definition with what was found: None where its shape could not be read. `agents` is keyed as written."""
+    """A definition with what was found: None where its shape could not be read.
+
+    `agents` is keyed as written, `specs` too: those of WORKFLOW agents may have the inputs of what they run.
+    """
 
     definition: WorkflowDefinition | None
     agents: Mapping[str, Agent] = field(default_factory=dict)
+    specs: Mapping[str, AgentSpec] = field(default_factory=dict)
     known_secrets: KnownSecrets = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -94,7 +98,9 @@ class DefinitionCheck:
     """Checks definitions with the eyes of one caller: an agent that the caller may not use is an unknown one."""
 
     def __init__(self, scope: TenantScope) -> None:
+        self._scope = scope
         self._caller = scope.caller
+        self._assignees = Assignees(scope)
         self._lookup = AgentLookup(scope)
         self._projects = ProjectLookup(scope)
         self._secrets = SecretNames(scope)
@@ -108,8 +114,13 @@ class DefinitionCheck:
         head = draft.head.model_copy(update={"project_id": wanted})
         return replace(draft, head=head, problems=[*draft.problems, *problems])
 
-    async def check(self, document: Mapping[str, Any], *, active: bool, project_id: UUID | None) -> Checked:
-        """Every problem of the definition in `document`; `active` asks for ACTIVE agents too."""
+    async def check(
+        self, document: Mapping[str, Any], *, active: bool, project_id: UUID | None, workflow: Workflow | None = None
+    ) -> Checked:
+        """Every problem of the definition in `document`, which `workflow` is to have; `active` asks for ACTIVE agents.
+
+        Whatever it runs beside agents is looked at too: workflows, down to the innermost.
+        """
         parts = {key: value for key, value in document.items() if key in PARTS}
         try:
             definition = await asyncio.to_thread(parse_definition, parts)
@@ -117,40 +128,25 @@ class DefinitionCheck:
             return Checked(definition=None, problems=list(invalid.problems))
         found = await self._lookup.named(agent_ids(definition))
         agents = {written: agent for written, agent in found.items() if may_read(self._caller, agent)}
-        specs = {written: spec_of(agent) for written, agent in agents.items()}
+        nested, refused = await self._nested(active).of(definition, agents, _link(document, workflow))
+        children = {agent_id: each.definition for agent_id, each in nested.items()}
+        specs = with_inputs_of({written: spec_of(agent) for written, agent in agents.items()}, children)
         secrets = await self._secrets.known(project_id, *(agent.project_id for agent in agents.values()))
         place = str(project_id) if project_id is not None else None
         problems = await asyncio.to_thread(
             definition_problems, definition, specs, known_secrets=secrets, project_id=place
         )
+        problems = [*problems, *refused, *await self._assignees.problems(definition)]
         if active:
-            problems = [*problems, *inactive_agents(definition, agents)]
-        return Checked(definition=definition, agents=agents, known_secrets=secrets, problems=problems)
+            problems += inactive_agents(definition, agents)
+        return Checked(definition=definition, agents=agents, specs=specs, known_secrets=secrets, problems=problems)
+
+    def _nested(self, active: bool) -> NestedWorkflows:
+        return NestedWorkflows(self._scope, active=active)
 
 
-def agent_ids(definition: WorkflowDefinition) -> dict[str, UUID]:
-    """The agents that steps at any depth name, by the text that names them; what is no id is left out."""
-    written = {step.spec.agent_id for step in all_steps(body_of(definition)) if step.spec.agent_id is not None}
-    return {text: key for text in written if (key := _as_id(text)) is not None}
-
-
-def inactive_agents(definition: WorkflowDefinition, agents: Mapping[str, Agent]) -> list[Problem]:
-    """A problem for each step whose agent is known and not ACTIVE."""
-    return [
-        Problem(
-            path=f"{step.path}.agentId",
-            code="INACTIVE_AGENT",
-            message=f"Agent {agent.name!r} is {agent.status.value}; only ACTIVE agents run. Activate it first",
-        )
-        for step in all_steps(body_of(definition))
-        if step.spec.agent_id is not None
-        and (agent := agents.get(step.spec.agent_id)) is not None
-        and agent.status is not ResourceStatus.ACTIVE
-    ]
-
-
-def _as_id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+def _link(document: Mapping[str, Any], workflow: Workflow | None) -> Link:
+    """What is checked, as the outermost of what it runs."""
+    if workflow is not None:
+        return Link(workflow_id=workflow.id, version=None, name=workflow.name, owner=workflow.user_id)
+    return Link(workflow_id=None, version=None, name=str(document.get("name", "this workflow")), owner=None)

@@ -10,9 +10,10 @@ from platform_api.db.models import Workflow, WorkflowVersion
 from platform_api.kit.pagination import Paging
 from platform_api.kit.sorting import Sorting
 from platform_api.resources.agents.visibility import check_readable, reach
-from platform_api.resources.workflows.content import detail, thawed
+from platform_api.resources.workflows.content import detail
 from platform_api.resources.workflows.filters import WorkflowFilters
 from platform_api.resources.workflows.graph.model import Graph, graph_of
+from platform_api.resources.workflows.parts import thawed
 from platform_api.resources.workflows.repository import StepRepository, WorkflowRepository, WorkflowVersionRepository
 from platform_api.resources.workflows.schemas import WorkflowDetail
 

@@ -10,8 +10,18 @@ from sqlmodel import col
 
 from flows.states import StepStatus, is_final
 from platform_api.db.conditions import contains_text, in_project, public_or_owned
+from platform_api.db.enums import TenantRole
 from platform_api.db.lineage import next_version
-from platform_api.db.models import Agent, Execution, StepRun, Tenant, Workflow, WorkflowStep, WorkflowVersion
+from platform_api.db.models import (
+    Agent,
+    Execution,
+    Membership,
+    StepRun,
+    Tenant,
+    Workflow,
+    WorkflowStep,
+    WorkflowVersion,
+)
 from platform_api.db.repository import Repository
 from platform_api.errors import NotFound
 from platform_api.resources.agents.visibility import Reach
@@ -83,6 +93,21 @@ class WorkflowRepository(Repository[Workflow]):
         steps = {row.step_key: row.status for row in (await self.session.execute(attempts)).all()}
         return WorkflowRun(version=row[0], is_over=is_final(row[1]), steps=steps)
 
+    async def is_managed_by(self, user_id: UUID) -> bool:
+        """Whether the user reads what every member of the tenant owns."""
+        managers = (TenantRole.OWNER, TenantRole.ADMIN)
+        statement = select(func.count()).where(
+            col(Membership.tenant_id) == self.tenant_id,
+            col(Membership.user_id) == user_id,
+            col(Membership.role).in_(managers),
+        )
+        return (await self.session.execute(statement)).scalar_one() > 0
+
+    async def members(self) -> set[UUID]:
+        """The users of the tenant."""
+        statement = select(col(Membership.user_id)).where(col(Membership.tenant_id) == self.tenant_id)
+        return set((await self.session.execute(statement)).scalars())
+
     async def tenant_slug(self) -> str:
         """The slug of the tenant, for names in Prefect."""
         statement = select(col(Tenant.slug)).where(col(Tenant.id) == self.tenant_id)
@@ -107,7 +132,7 @@ class StepRepository(Repository[WorkflowStep]):
     label = "step"
 
     async def of(self, workflow_id: UUID) -> list[WorkflowStep]:
-        """A workflow's steps in their order."""
+        """A workflow's steps, those of each body in their order."""
         statement: Select[Any] = self.query().where(col(WorkflowStep.workflow_id) == workflow_id)
         statement = statement.order_by(col(WorkflowStep.position))
         return list((await self.session.execute(statement)).scalars())
@@ -121,10 +146,10 @@ class StepRepository(Repository[WorkflowStep]):
         return {agent.id: agent for agent in (await self.session.execute(statement)).scalars()}
 
     async def replace(self, workflow_id: UUID, wanted: list[WorkflowStep]) -> None:
-        """Makes `wanted` the workflow's steps: rows are kept by step key, missing ones go, new ones come."""
-        present = {row.step_key: row for row in await self.of(workflow_id)}
+        """Makes `wanted` the workflow's steps: rows are kept by path, missing ones go, new ones come."""
+        present = {(row.parent_step_key, row.step_key): row for row in await self.of(workflow_id)}
         for step in wanted:
-            row = present.pop(step.step_key, None)
+            row = present.pop((step.parent_step_key, step.step_key), None)
             if row is None:
                 self.session.add(step)
                 continue
@@ -153,6 +178,11 @@ class WorkflowVersionRepository(Repository[WorkflowVersion]):
         if row is None:
             raise NotFound(f"The workflow has no version {version}")
         return row
+
+    async def has(self, workflow_id: UUID, version: int) -> bool:
+        """Whether there is such a version."""
+        statement = self._all(workflow_id).where(col(WorkflowVersion.version) == version)
+        return (await self.session.execute(statement)).first() is not None
 
     def _all(self, workflow_id: UUID) -> Select[Any]:
         return self.query().where(col(WorkflowVersion.workflow_id) == workflow_id)

@@ -17,7 +17,8 @@ from platform_api.resources.agents.lifecycle import check_move
 from platform_api.resources.agents.visibility import check_changeable, check_readable
 from platform_api.resources.audit_log.service import AuditLog
 from platform_api.resources.workflows.content import apply_definition, apply_head, frozen, schedule_view, step_rows
-from platform_api.resources.workflows.definition import PARTS, Checked, DefinitionCheck, Draft, read_head
+from platform_api.resources.workflows.definition import Checked, DefinitionCheck, Draft, read_head
+from platform_api.resources.workflows.parts import PARTS
 from platform_api.resources.workflows.reader import WorkflowReader
 from platform_api.resources.workflows.registration import Registration
 from platform_api.resources.workflows.repository import StepRepository, WorkflowRepository, WorkflowVersionRepository
@@ -113,7 +114,8 @@ class WorkflowService:
 
     async def _checked(self, workflow: Workflow, draft: Draft, document: Document) -> Checked:
         active = (draft.status or workflow.status) is ResourceStatus.ACTIVE
-        return await self._check.check(document, active=active, project_id=draft.project(workflow.project_id))
+        project_id = draft.project(workflow.project_id)
+        return await self._check.check(document, active=active, project_id=project_id, workflow=workflow)
 
     async def _new(self, head: WorkflowHead) -> Workflow:
         caller = self._scope.caller

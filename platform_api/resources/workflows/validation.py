@@ -9,7 +9,6 @@ from flows.plan import PlanWorkflow
 from flows.spec import WorkflowDefinition
 from platform_api.access.scope import TenantScope
 from platform_api.db.enums import ResourceStatus
-from platform_api.resources.agents.service import spec_of
 from platform_api.resources.workflows.definition import Checked, DefinitionCheck, read_head
 from platform_api.resources.workflows.schemas import (
     ExecutionPlan,
@@ -46,5 +45,4 @@ def _order(scope: TenantScope, head: WorkflowHead, definition: WorkflowDefinitio
         tenant_slug="",
         project_id=str(head.project_id) if head.project_id is not None else None,
     )
-    specs = {written: spec_of(agent) for written, agent in checked.agents.items()}
-    return execution_plan(compile_plan(definition, unsaved, specs, known_secrets=checked.known_secrets))
+    return execution_plan(compile_plan(definition, unsaved, checked.specs, known_secrets=checked.known_secrets))
