@@ -77,9 +77,12 @@ class Repository(Generic[Row]):
         self, statement: Select[Any], *, page: int, page_size: int, order_by: tuple[ColumnElement[Any], ...]
     ) -> tuple[list[Row], int]:
         """One page and how many rows there are in all. `order_by` must end in a unique column."""
-        total = (await self.session.execute(select(func.count()).select_from(statement.subquery()))).scalar_one()
-        rows = await self.session.execute(statement.order_by(*order_by).limit(page_size).offset((page - 1) * page_size))
-        return list(rows.scalars()), total
+        offset = (page - 1) * page_size
+        found = await self.session.execute(statement.order_by(*order_by).limit(page_size).offset(offset))
+        rows = list(found.scalars())
+        if len(rows) < page_size and (rows or page == 1):  # the end is in sight: nothing has to be counted
+            return rows, offset + len(rows)
+        return rows, (await self.session.execute(select(func.count()).select_from(statement.subquery()))).scalar_one()
 
 
 def check_version(current: int, expected: int | None) -> None:
