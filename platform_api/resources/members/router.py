@@ -53,9 +53,9 @@ async def add_member(
     scope: Annotated[AccountScope, requires_for_account(Permission.MEMBERS_CREATE)],
     platform: PlatformDep,
 ) -> Envelope[AddedMember]:
-    """Adds the user who has confirmed an address, or sends an invitation where there is none; both get a mail. Another
-    invitation of the same address takes the place of the first, at most five within an hour (429). Only an OWNER makes
-    OWNERs (403)."""
+    """Adds the user who has confirmed an address, or sends an invitation where there is none; both get a
+    mail. Another invitation of the same address takes the place of the first, at most five within an hour
+    (429). Only an OWNER makes OWNERs (403)."""
     return ok(await add_or_invite(scope, body, post=platform.post, links=platform.links))
 
 
@@ -103,9 +103,10 @@ async def revoke_invitation(
 
 @router.post("/auth/accept-invitation")
 async def accept_invitation(body: Acceptance, platform: PlatformDep) -> Envelope[SignedInView]:
-    """Joins the tenant of an invitation with the token of the mail, and logs in there. An address without an account
-    gets one with `password` and `fullName`; so does one whose account nobody has confirmed, and what it was opened
-    with ends. A token works once, within seven days; one that does not is a 400 on `token`."""
+    """Joins the tenant of an invitation with the token of the mail, and logs in there. An address without
+    an account gets one with `password` and `fullName`; so does one whose account nobody has confirmed: what
+    it was opened with is worthless then. A token works once, within seven days; one that does not is a 400
+    on `token`."""
     joining = Joining(sessions=platform.sessions, tokens=platform.tokens, passwords=platform.passwords)
     return ok(SignedInView.model_validate(await joining.accept(body)))
 
