@@ -17,6 +17,10 @@ import type {
   ApiKeyCreate,
   ApiKeyView,
   AuditEntry,
+  EventDelivered,
+  EventDelivery,
+  ExecutionResume,
+  ExecutionResumed,
   ExecutionRow,
   ExecutionStart,
   ExecutionStarted,
@@ -53,6 +57,7 @@ import type {
   SignedInView,
   SortOrder,
   StepRunView,
+  StreamTokenView,
   TemplateCreate,
   TemplateDetail,
   TemplateType,
@@ -360,12 +365,21 @@ export interface ListWorkflowsQuery {
   sortOrder?: SortOrder;
 }
 
+/** What `streamExecution` is narrowed to. */
+export interface StreamExecutionQuery {
+  /** Like the header `Last-Event-ID` */
+  lastEventId?: number | null;
+  /** A stream token, in place of headers */
+  token?: string | null;
+}
+
 /** Every operation of the contract, by its name there. */
 export class Turbocat extends Transport {
   /**
-   * Joins the tenant of an invitation with the token of the mail, and logs in there. An address without an account
-   * gets one with `password` and `fullName`. A token works once, within seven days; one that does not is a 400 on
-   * `token`.
+   * Joins the tenant of an invitation with the token of the mail, and logs in there. An address without
+   * an account gets one with `password` and `fullName`; so does one whose account nobody has confirmed: what
+   * it was opened with is worthless then. A token works once, within seven days; one that does not is a 400
+   * on `token`.
    */
   acceptInvitation(body: Acceptance, options: CallOptions = {}): Promise<SignedInView> {
     return this.call<SignedInView>({
@@ -379,8 +393,9 @@ export class Turbocat extends Transport {
   }
 
   /**
-   * Adds the user of an address, or sends an invitation where there is no such user; both get a mail. Another
-   * invitation of the same address takes the place of the first. Only an OWNER makes OWNERs (403).
+   * Adds the user who has confirmed an address, or sends an invitation where there is none; both get a
+   * mail. Another invitation of the same address takes the place of the first, at most five within an hour
+   * (429). Only an OWNER makes OWNERs (403).
    */
   addMember(body: MemberAdd, options: CallOptions = {}): Promise<AddedMember> {
     return this.call<AddedMember>({
@@ -414,7 +429,10 @@ export class Turbocat extends Transport {
     }, options);
   }
 
-  /** Makes a key that acts as the caller within `scopes`; the key itself is in this answer alone. */
+  /**
+   * Makes a key that acts as the caller within `scopes`; the key itself is in this answer alone. What a key makes
+   * ends no later than that key.
+   */
   createApiKey(body: ApiKeyCreate, options: CallOptions = {}): Promise<IssuedApiKey> {
     return this.call<IssuedApiKey>({
       method: "POST",
@@ -432,6 +450,16 @@ export class Turbocat extends Transport {
       path: "/api/v1/projects",
       answer: "data",
       body,
+      takesKey: true,
+    }, options);
+  }
+
+  /** A token that opens this execution's stream by `?token=` for 60 seconds, and nothing else. */
+  createStreamToken(executionId: string, options: CallOptions = {}): Promise<StreamTokenView> {
+    return this.call<StreamTokenView>({
+      method: "POST",
+      path: `/api/v1/executions/${segment(executionId)}/stream-token`,
+      answer: "data",
       takesKey: true,
     }, options);
   }
@@ -525,6 +553,17 @@ export class Turbocat extends Transport {
     }, options);
   }
 
+  /** Hands an event to every WAIT step of the tenant that waits for its type and whose `filter` holds for it. */
+  deliverEvent(body: EventDelivery, options: CallOptions = {}): Promise<EventDelivered> {
+    return this.call<EventDelivered>({
+      method: "POST",
+      path: "/api/v1/events",
+      answer: "data",
+      body,
+      takesKey: true,
+    }, options);
+  }
+
   /**
    * Makes a private DRAFT of the caller's with the same content; `parentId` is the source.
    *
@@ -607,7 +646,7 @@ export class Turbocat extends Transport {
     }, options);
   }
 
-  /** One execution with its inputs, outputs, error, step counts, usage and where it is in the Prefect UI. */
+  /** One execution with its inputs, outputs, error, step counts, usage, waits and where it is in the Prefect UI. */
   getExecution(executionId: string, options: CallOptions = {}): Promise<ExecutionView> {
     return this.call<ExecutionView>({
       method: "GET",
@@ -1068,6 +1107,23 @@ export class Turbocat extends Transport {
     }, options);
   }
 
+  /**
+   * Answers an open WAIT step of kind approval or input; the run goes on within a second.
+   *
+   * Those answer whom the step's `assignees` name, or who may run workflows where it names nobody. The first
+   * answer
+   * counts, a later one is refused (409).
+   */
+  resumeExecution(executionId: string, body: ExecutionResume, options: CallOptions = {}): Promise<ExecutionResumed> {
+    return this.call<ExecutionResumed>({
+      method: "POST",
+      path: `/api/v1/executions/${segment(executionId)}/resume`,
+      answer: "data",
+      body,
+      takesKey: true,
+    }, options);
+  }
+
   /** Takes an invitation back: its token works no more. */
   revokeInvitation(invitationId: string, options: CallOptions = {}): Promise<void> {
     return this.call<void>({
@@ -1084,6 +1140,27 @@ export class Turbocat extends Transport {
       path: `/api/v1/api-keys/${segment(keyId)}/rotate`,
       answer: "data",
       takesKey: true,
+    }, options);
+  }
+
+  /**
+   * What happens in the execution, as Server-Sent Events: first all that is on record, then what comes.
+   *
+   * Each event that is on record has its number as `id`, events and log lines in one order; `Last-Event-ID` goes
+   * on
+   * behind it without gap or repetition. A comment comes every 15 s (a setting). The stream ends by itself after
+   * the
+   * final status, also when the run has ended before; after an hour (a setting), for the client to come again; and
+   * when the caller may no longer read the execution. `token` events are told live only. Browsers, whose
+   * `EventSource`
+   * sends no headers, take a token of `POST /executions/{id}/stream-token`.
+   */
+  streamExecution(executionId: string, query: StreamExecutionQuery = {}, options: CallOptions = {}): Promise<string> {
+    return this.call<string>({
+      method: "GET",
+      path: `/api/v1/executions/${segment(executionId)}/stream`,
+      answer: "text",
+      query,
     }, options);
   }
 

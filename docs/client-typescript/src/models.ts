@@ -1,8 +1,8 @@
 // Made by `make client` from the OpenAPI document; changes here are lost.
 
 /**
- * The token of an invitation. Who has no account yet also sends a password and a name; otherwise both are left
- * alone.
+ * The token of an invitation. Who has no confirmed account yet also sends a password and a name; otherwise both
+ * are left alone.
  */
 export interface Acceptance {
   /** The token of the mail */
@@ -188,23 +188,44 @@ export interface ApiKeyCreate {
   scopes: string[];
   /** when it stops working; never when left out */
   expiresAt?: string | null;
-  /** calls a minute */
+  /** calls a minute; what the platform allows each key is never exceeded */
   rateLimitPerMinute?: number | null;
 }
 
 /** A key without its secret. `lastUsedAt` and `usageCount` lag by some seconds. */
 export interface ApiKeyView {
+  userId: string;
   name: string;
+  keyPrefix: string;
   scopes: string[] | null;
   projectId: string | null;
   expiresAt: string | null;
   rateLimitPerMinute: number | null;
   id: string;
-  userId: string;
-  keyPrefix: string;
   lastUsedAt: string | null;
   usageCount: number;
   createdAt: string;
+}
+
+/** `event: approval.requested`. */
+export interface ApprovalRequestedEvent {
+  event: "approval.requested";
+  data: ApprovalRequestedNews;
+}
+
+/** A WAIT step asks for an answer. */
+export interface ApprovalRequestedNews {
+  executionId: string;
+  /** number in the execution's one order of events and log lines; also the event's id */
+  seq: number;
+  timestamp: string;
+  stepKey: string;
+  path: string;
+  kind: string;
+  message: string | null;
+  /** JSON Schema of the answer */
+  schema: Record<string, unknown> | null;
+  dueAt: string | null;
 }
 
 /** One thing that happened. */
@@ -274,10 +295,40 @@ export interface ErrorDetail {
   message: string;
 }
 
+/** How many waiting steps took the event. */
+export interface EventDelivered {
+  delivered: number;
+}
+
+/** Something that has happened. */
+export interface EventDelivery {
+  /** what WAIT steps name as `eventType` */
+  type: string;
+  data?: unknown;
+}
+
 /** In which order a definition would run. */
 export interface ExecutionPlan {
   steps: string[];
   stages: string[][];
+}
+
+/** An answer to a WAIT step: `approved` to an approval, `data` to an input. */
+export interface ExecutionResume {
+  /** a bare key where only one step has it */
+  path: string;
+  approved?: boolean | null;
+  /** checked against the form's schema; its defaults are applied */
+  data?: unknown;
+  comment?: string | null;
+}
+
+/** The wait that was answered. */
+export interface ExecutionResumed {
+  executionId: string;
+  path: string;
+  kind: WaitKind;
+  answeredAt: string;
 }
 
 /** An execution in a list. `queueMs` is from when it could start to when it did. */
@@ -341,7 +392,23 @@ export interface ExecutionStarted {
 /** Where an execution stands. */
 export type ExecutionStatus = "PENDING" | "RUNNING" | "PAUSED" | "COMPLETED" | "FAILED" | "CANCELLED" | "TIMEOUT";
 
-/** An execution with what went in and what came out. */
+/** `event: execution.status`. */
+export interface ExecutionStatusEvent {
+  event: "execution.status";
+  data: ExecutionStatusNews;
+}
+
+/** Where the run stands now. After a final status the stream ends. */
+export interface ExecutionStatusNews {
+  executionId: string;
+  /** number in the execution's one order of events and log lines; also the event's id */
+  seq: number;
+  timestamp: string;
+  status: ExecutionStatus;
+  error?: Record<string, unknown> | null;
+}
+
+/** An execution with what went in and what came out, and what it waits for. */
 export interface ExecutionView {
   id: string;
   workflowId: string | null;
@@ -374,6 +441,7 @@ export interface ExecutionView {
   updatedAt: string;
   inputs: Record<string, unknown>;
   outputs: unknown;
+  waits: WaitView[];
 }
 
 /** Nodes and edges for a canvas, a text diagram, a picture. */
@@ -414,14 +482,14 @@ export interface InvitationView {
 
 /** A key with its secret, which is shown in this answer and never again. */
 export interface IssuedApiKey {
+  userId: string;
   name: string;
+  keyPrefix: string;
   scopes: string[] | null;
   projectId: string | null;
   expiresAt: string | null;
   rateLimitPerMinute: number | null;
   id: string;
-  userId: string;
-  keyPrefix: string;
   lastUsedAt: string | null;
   usageCount: number;
   createdAt: string;
@@ -435,8 +503,28 @@ export interface Limits {
   timeoutSeconds?: number | null;
 }
 
+/** `event: log`. */
+export interface LogEvent {
+  event: "log";
+  data: LogNews;
+}
+
 /** Weight of a line in an execution's log. */
 export type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
+
+/** A line of the log. */
+export interface LogNews {
+  executionId: string;
+  /** number in the execution's one order of events and log lines; also the event's id */
+  seq: number;
+  timestamp: string;
+  id: string;
+  level: LogLevel;
+  message: string;
+  stepKey: string | null;
+  stepRunId: string | null;
+  metadata: Record<string, unknown>;
+}
 
 /** A log line; `seq` orders lines and events of one execution. */
 export interface LogView {
@@ -567,6 +655,23 @@ export interface ProfilePatch {
   avatarUrl?: string | null;
   preferences?: Record<string, unknown> | null;
   version?: number | null;
+}
+
+/** `event: progress`. */
+export interface ProgressEvent {
+  event: "progress";
+  data: ProgressNews;
+}
+
+/** How far a loop is; `total` is null where that is not known. */
+export interface ProgressNews {
+  executionId: string;
+  /** number in the execution's one order of events and log lines; also the event's id */
+  seq: number;
+  timestamp: string;
+  path: string;
+  done: number;
+  total: number | null;
 }
 
 /** A new project, and where wanted its first agent. */
@@ -745,12 +850,33 @@ export interface StepSpec {
   onError?: OnError;
   retry?: RetryPolicy | null;
   afterRetries?: "FAIL" | "CONTINUE";
+  fallback?: string | null;
   default?: unknown;
   timeoutSeconds?: number | null;
 }
 
 /** Where one attempt of a step stands. */
 export type StepStatus = "PENDING" | "RUNNING" | "PAUSED" | "COMPLETED" | "FAILED" | "SKIPPED" | "CANCELLED" | "TIMEOUT";
+
+/** `event: step.status`. */
+export interface StepStatusEvent {
+  event: "step.status";
+  data: StepStatusNews;
+}
+
+/** Where an attempt of a step stands now. */
+export interface StepStatusNews {
+  executionId: string;
+  /** number in the execution's one order of events and log lines; also the event's id */
+  seq: number;
+  timestamp: string;
+  stepKey: string;
+  path: string;
+  attempt: number;
+  status: StepStatus;
+  error?: Record<string, unknown> | null;
+  durationMs?: number | null;
+}
 
 /** The kinds of step. */
 export type StepType = "AGENT" | "CONDITION" | "LOOP" | "PARALLEL" | "WAIT";
@@ -774,9 +900,19 @@ export interface StepView {
   onError?: OnError;
   retry?: RetryPolicy | null;
   afterRetries?: "FAIL" | "CONTINUE";
+  fallback?: string | null;
   default?: unknown;
   timeoutSeconds?: number | null;
   agent: AgentSummary | null;
+}
+
+/** One event of the stream: its `event:` line, and its `data:` line as JSON. */
+export type StreamEvent = ExecutionStatusEvent | StepStatusEvent | LogEvent | TokenEvent | ProgressEvent | ApprovalRequestedEvent;
+
+/** A token for `?token=` of one execution's stream. A stream that is open when it ends goes on. */
+export interface StreamTokenView {
+  token: string;
+  expiresAt: string;
 }
 
 /** A new template. */
@@ -901,6 +1037,20 @@ export interface TenantView {
   updatedAt: string;
 }
 
+/** `event: token`. */
+export interface TokenEvent {
+  event: "token";
+  data: TokenNews;
+}
+
+/** A piece of a model's answer. Told live only: the whole is the step's output. */
+export interface TokenNews {
+  executionId: string;
+  stepKey: string;
+  path: string;
+  text: string;
+}
+
 /** What came by mail. */
 export interface TokenOnly {
   /** The token of the mail */
@@ -959,6 +1109,22 @@ export interface ValidationView {
   valid: boolean;
   problems: ProblemView[];
   executionPlan: ExecutionPlan | null;
+}
+
+/** What a WAIT step waits for. */
+export type WaitKind = "duration" | "until" | "approval" | "input" | "event";
+
+/** What an execution waits for. Of an `approval` or an `input` the answer goes to `POST /executions/{id}/resume`. */
+export interface WaitView {
+  path: string;
+  kind: WaitKind;
+  message: string | null;
+  /** JSON Schema of the data that an `input` wants */
+  schema: Record<string, unknown> | null;
+  /** ids of users and roles that may answer; empty: who may run workflows */
+  assignees: string[];
+  dueAt: string | null;
+  requestedAt: string;
 }
 
 /** Workers with a recent heartbeat; None when Prefect, which counts them, cannot be asked. */
