@@ -91,6 +91,23 @@ def worker() -> None:
     _become("deployments.worker")
 
 
+@app.command("import")
+def import_(
+    kind: Annotated[str, typer.Argument(metavar="FORMAT", help="wfcommons: WfFormat 1.5 of the WfCommons project.")],
+    file: Annotated[Path, typer.Argument(help="The file to import.")],
+    scale: Annotated[float, typer.Option(min=0, help="Seconds that a step waits per recorded second.")] = 0.0,
+    printed: Annotated[bool, typer.Option("--print", help="Print the workflow's JSON, import nothing.")] = False,
+    run: Annotated[bool, typer.Option("--run", help="Run it at once and wait for its end.")] = False,
+    api_url: Annotated[str | None, typer.Option(help="Where the platform answers.")] = None,
+    data_dir: DataDir = Path(".turbocat"),
+    debug: Debug = False,
+) -> None:
+    """Import a workflow of another system; the API key comes from TURBOCAT_API_KEY."""
+    flags = {"--print": printed, "--run": run, "--debug": debug}
+    options = ["--scale", str(scale), "--data-dir", str(data_dir), *(name for name, on in flags.items() if on)]
+    _become("deployments.importing", kind, str(file), *options, *(["--api-url", api_url] if api_url else []))
+
+
 @secrets.command()
 def rotate() -> None:
     """Encrypt all secrets of DATABASE_URL anew with ENCRYPTION_KEY, while everything goes on running."""

@@ -1,0 +1,1 @@
+"""Brings workflows of other systems into the platform, through the public REST API alone."""
