@@ -75,8 +75,16 @@ class Activity:
         finally:
             del self._waits[key]
 
+    async def left(self) -> None:
+        """Returns at once, unless this process leaves the run: then never, since what it would begin is cut off."""
+        if self.departure is not None:
+            await asyncio.get_running_loop().create_future()
+
     async def only_waits(self) -> None:
-        """Returns when nothing but waits is left and none of them is over soon."""
+        """Returns when nothing but waits is left and none of them is over soon; from then on the process leaves.
+
+        A wait that gets its answer after that leaves it to whoever takes the run up (`left`).
+        """
         while True:
             await self._still.wait()
             if not await self._stays_still():
@@ -84,6 +92,7 @@ class Activity:
                 continue
             seconds = self._seconds_to_next()
             if seconds is None or seconds > NEAR_SECONDS:
+                self.departure = Departure.SUSPENDED
                 return
             await asyncio.sleep(max(seconds, _STILL_SECONDS))
 

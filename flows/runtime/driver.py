@@ -174,8 +174,8 @@ class RunDriver:
         return await self._ended(steps, "")
 
     async def _stopped(self, steps: asyncio.Task[None], reason: str) -> RunOutcome:
-        if reason.startswith(WORKER_LOST):
-            self._activity.departure = Departure.LOST
+        if self._outermost:
+            self._activity.departure = Departure.LOST if reason.startswith(WORKER_LOST) else None
         await _stop(steps, reason)
         if self._activity.departure is not None:
             raise asyncio.CancelledError(reason)

@@ -1,7 +1,8 @@
 """Resumes suspended runs whose wait is over or was answered. Each second in every worker; one of them does it.
 
 An answer over REST resumes its run by itself; what remains is time, and what was answered while Prefect was away or
-just as the run was suspended. Now and then it looks whether suspended runs have been cancelled in Prefect.
+just as the run was suspended. Now and then it looks for suspended runs that wait for nothing any more, and for those
+that have been cancelled in Prefect.
 """
 
 from collections.abc import Sequence
@@ -9,8 +10,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import exists, or_, select, text
+from sqlalchemy import ColumnElement, exists, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from flows.errors import PrefectRefused, PrefectUnavailable
@@ -42,8 +44,8 @@ SETTLED_AFTER = timedelta(seconds=15)
 TAKEN_FOR = timedelta(seconds=60)
 """How long a worker may take to begin a run that it has taken."""
 
-LOOK_AT_PREFECT = timedelta(seconds=15)
-"""How often Prefect is asked about suspended runs."""
+LOOK_AROUND = timedelta(seconds=15)
+"""How often it looks for suspended runs that wait for nothing, and asks Prefect about the others."""
 
 BATCH = 100
 
@@ -71,8 +73,9 @@ class Timekeeper:
             if not await scope.session.scalar(_TRY_LOCK):
                 return 0
             resumed = await self._resume(await _due(scope.session, set(self._asked)))
-            if self._looked_at is None or now - self._looked_at >= LOOK_AT_PREFECT:
+            if self._looked_at is None or now - self._looked_at >= LOOK_AROUND:
                 self._looked_at = now
+                resumed += await self._resume(await _stranded(scope.session, set(self._asked)))
                 await self._look_at_prefect(scope.session)
             return resumed
 
@@ -145,8 +148,24 @@ async def _due(session: AsyncSession, without: set[UUID]) -> list[SuspendedRun]:
     paused = col(Execution.status) == ExecutionStatus.PAUSED
     over = or_(~UNANSWERED, ~still_takes_answers())
     waits = exists().where(col(StepWait.execution_id) == col(Execution.id), UNCLOSED, over)
+    return await _roots(session, paused, waits, without=without)
+
+
+async def _stranded(session: AsyncSession, without: set[UUID]) -> list[SuspendedRun]:
+    """Suspended runs in which no wait is open: whatever was to take them up did not."""
+    nested = aliased(Execution)
+    waits = exists().where(col(StepWait.execution_id) == col(Execution.id), UNCLOSED)
+    inner = exists().where(
+        col(nested.parent_execution_id) == col(Execution.id), col(nested.status) == ExecutionStatus.PAUSED
+    )
+    paused = col(Execution.status) == ExecutionStatus.PAUSED
+    settled = col(Execution.updated_at) < clock.now() - SETTLED_AFTER
+    return await _roots(session, paused, settled, ~waits, ~inner, without=without)
+
+
+async def _roots(session: AsyncSession, *where: ColumnElement[bool], without: set[UUID]) -> list[SuspendedRun]:
     others = col(Execution.id).not_in(without)
-    found = await session.scalars(select(col(Execution.id)).where(paused, waits, others).limit(BATCH))
+    found = await session.scalars(select(col(Execution.id)).where(*where, others).limit(BATCH))
     roots = {root.id: root for each in found if (root := await root_of(session, each)) is not None}
     return [_run(root) for root in roots.values() if _is_suspended(root) and root.id not in without]
 
