@@ -29,6 +29,7 @@ _BIND_TENANT = text("select set_config('role', 'turbocat_tenant', true), set_con
 _BIND = SQL("select set_config('role', 'turbocat_tenant', true), set_config('app.tenant_id', %s, true)")
 
 Driver = psycopg.AsyncConnection[tuple[Any, ...]]
+Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
 Statement = tuple[SQL | Composed, Sequence[Any]]
 
 log = structlog.get_logger(__name__)
@@ -93,13 +94,13 @@ class DirectScope:
         self._tenant_id = tenant_id
         self._last: list[Statement] = []
 
-    async def first(self, *statements: Statement) -> list[psycopg.AsyncCursor[tuple[Any, ...]]]:
+    async def first(self, *statements: Statement) -> list[Cursor]:
         """Makes the transaction's first statements, all in one round trip."""
         async with self.driver.pipeline():
             await self.driver.execute(_BIND, [str(self._tenant_id)])
             return [await self.driver.execute(*statement) for statement in statements]
 
-    def last(self, statements: Sequence[Statement]) -> None:
+    async def last(self, statements: Sequence[Statement]) -> None:
         """Keeps statements for the commit."""
         self._last += statements
 
@@ -121,11 +122,33 @@ class DirectScope:
             await session.close()
 
 
+class JoinedScope(DirectScope):
+    """The transaction of a `TenantScope`, for the journal's statements in the middle of it."""
+
+    @classmethod
+    async def of(cls, scope: "TenantScope") -> "JoinedScope":
+        """Sends what the scope's session has collected, so that the two see the same."""
+        await scope.session.flush()
+        connection = await scope.session.connection()
+        joined = cls(connection, await _driver_of(connection), scope.tenant_id)
+        joined.session = scope.session
+        return joined
+
+    async def first(self, *statements: Statement) -> list[Cursor]:
+        """The tenant is bound already."""
+        return [await self.driver.execute(*statement) for statement in statements]
+
+    async def last(self, statements: Sequence[Statement]) -> None:
+        """Makes them at once; the scope's own commit follows."""
+        for statement in statements:
+            await self.driver.execute(*statement)
+
+
 @asynccontextmanager
 async def direct_scope(sessions: Sessions, tenant_id: UUID) -> AsyncIterator[DirectScope]:
     """One tenant's transaction for the journal: committed when the block ends well, rolled back otherwise."""
     async with sessions.kw["bind"].connect() as connection:
-        driver = cast(Driver, (await connection.get_raw_connection()).driver_connection)
+        driver = await _driver_of(connection)
         scope = DirectScope(connection, driver, tenant_id)
         try:
             yield scope
@@ -166,3 +189,7 @@ async def tenant_scope(
             await session.execute(_BIND_TENANT, {"tenant_id": str(tenant_id)})
             yield scope
     await scope.run_after_commit()
+
+
+async def _driver_of(connection: AsyncConnection) -> Driver:
+    return cast(Driver, (await connection.get_raw_connection()).driver_connection)

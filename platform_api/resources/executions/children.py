@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import defer
 from sqlmodel import col
 
+from agents.result import Usage
 from flows.plan import Plan
 from flows.runtime.ports import Run, StepAttempt
 from flows.states import EXECUTION_MOVES, ExecutionStatus
@@ -38,6 +39,7 @@ async def open_child(record: Record, attempt: StepAttempt, plan: Plan, inputs: d
         request_id=row.request_id,
         past=await load_past(record.session, row.id, kept),
         active_seconds=row.active_ms / 1000,
+        usage=Usage(prompt_tokens=row.prompt_tokens, completion_tokens=row.completion_tokens, cost=row.cost),
         depth=row.depth,
     )
 

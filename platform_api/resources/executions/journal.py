@@ -23,25 +23,32 @@ from flows.runtime.ports import Answer, LogLine, Question, Run, RunOutcome, Step
 from flows.states import ExecutionStatus, StepStatus, is_final
 from platform_api.access.scope import TenantScope, tenant_scope
 from platform_api.db.engine import Sessions
-from platform_api.db.models import Execution, ExecutionEvent, StepRun
+from platform_api.db.models import Execution, ExecutionEvent
 from platform_api.errors import IllegalMove
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
 from platform_api.resources.executions.children import open_child
+from platform_api.resources.executions.endings import CANCEL_CHANNEL, cut_short, give_up, skip
 from platform_api.resources.executions.lanes import Entry, Lane, Write
 from platform_api.resources.executions.persistence import persistently
 from platform_api.resources.executions.record import EVENTS_CHANNEL, Record, milliseconds
 from platform_api.resources.executions.waits import close_wait, oldest_question, open_wait, read_answers
 
-__all__ = ["EVENTS_CHANNEL", "RUNS_CHANNEL", "Journal", "Write", "admit", "find_driven", "find_tenant"]
+__all__ = [
+    "CANCEL_CHANNEL",
+    "EVENTS_CHANNEL",
+    "RUNS_CHANNEL",
+    "Journal",
+    "Write",
+    "admit",
+    "find_driven",
+    "find_tenant",
+]
 
 RUNS_CHANNEL = "turbocat_runs"
 """Payload: an environment. Prefect holds a run of it that a worker may take."""
 
 _NOTIFY = text("select pg_notify(:channel, :payload)")
-
-UNRECORDED = {"code": "INTERNAL_ERROR", "message": "How the step ended could not be recorded; run it again"}
-"""For a step whose run ends while its own record is still open."""
 
 
 async def admit(scope: TenantScope, execution: Execution, *, due_at: datetime | None = None) -> Execution:
@@ -133,7 +140,7 @@ class Journal:
             if again and record.row.status is outcome.status:
                 return
             for step in await record.steps():
-                record.end_step(step, _cut_short(outcome))
+                record.end_step(step, cut_short(outcome))
             await record.end(outcome)
 
         await self.write(execution_id, write)
@@ -181,7 +188,7 @@ class Journal:
         async def write(record: Record, again: bool) -> None:
             if again and (await record.step(attempts[0].step_run_id)) is not None:
                 return
-            _skip(record, attempts, reason)
+            skip(record, attempts, reason)
 
         if attempts:
             await self.write(execution_id, write)
@@ -240,23 +247,18 @@ class Journal:
     async def abandoned(
         self, execution_id: UUID, *, code: str, message: str, status: ExecutionStatus = ExecutionStatus.FAILED
     ) -> bool:
-        """Ends a run that nobody drives (any more). False when it had ended.
+        """Ends a run that nobody drives (any more), with those nested in it. False when it had ended.
 
-        Open steps become FAILED (CANCELLED with a cancelled run), those that never started SKIPPED; the run gets
-        `status`.
+        The run gets `status`, or CANCELLED where that was asked for.
         """
         outcome = RunOutcome(status=status, error={"code": code, "message": message})
         was_open = False
 
         async def write(record: Record, _again: bool) -> None:
             nonlocal was_open
-            if is_final(record.row.status):
-                return
-            was_open = True
-            for step in await record.steps():
-                record.end_step(step, _left_open(outcome))
-            _skip(record, await _never_started(record), "The run was stopped before this step")
-            await record.end(outcome)
+            if not is_final(record.row.status):
+                was_open = True
+                await give_up(record, outcome)
 
         await self.write(execution_id, write)
         return was_open
@@ -312,30 +314,3 @@ async def find_driven(
 def _admission(row: Execution) -> ExecutionEvent:
     payload = {"status": row.status.value}
     return ExecutionEvent(tenant_id=row.tenant_id, execution_id=row.id, seq=1, type="execution.status", payload=payload)
-
-
-def _cut_short(outcome: RunOutcome) -> StepOutcome:
-    """For a step that is still open when its run records its own end."""
-    if outcome.status is ExecutionStatus.CANCELLED:
-        return StepOutcome(status=StepStatus.CANCELLED, error=outcome.error)
-    return StepOutcome(status=StepStatus.FAILED, error=UNRECORDED)
-
-
-def _left_open(outcome: RunOutcome) -> StepOutcome:
-    """For a step that is open in a run that somebody else has to end."""
-    cancelled = outcome.status is ExecutionStatus.CANCELLED
-    return StepOutcome(status=StepStatus.CANCELLED if cancelled else StepStatus.FAILED, error=outcome.error)
-
-
-def _skip(record: Record, attempts: list[StepAttempt], reason: str) -> None:
-    error = {"code": "SKIPPED", "message": reason}
-    for attempt in attempts:
-        record.open_step(attempt, StepStatus.SKIPPED, error=error, completed_at=clock.now())
-
-
-async def _never_started(record: Record) -> list[StepAttempt]:
-    session, mine = record.session, record.row.id
-    plan = await session.scalar(select(col(Execution.plan)).where(col(Execution.id) == mine))
-    started = set(await session.scalars(select(col(StepRun.path)).where(col(StepRun.execution_id) == mine)))
-    keys = [step["stepKey"] for step in (plan or {}).get("steps", []) if step["stepKey"] not in started]
-    return [StepAttempt(step_key=key, path=key, attempt=1) for key in keys]

@@ -115,7 +115,7 @@ class Lane:
                         raise
                     refused[entry] = error
             if len(refused) < len(batch):
-                record.close()
+                await record.close()
         return refused
 
 

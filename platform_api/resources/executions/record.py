@@ -27,6 +27,7 @@ from platform_api.resources.executions.record_rows import (
     Step,
     close_waits,
     collected,
+    find_nested,
     find_steps,
     has_line,
     load,
@@ -81,9 +82,19 @@ class Record:
         """Sends what has been collected."""
         await send(self._driver, self._pending)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Sends the rest with the commit, which wakes the streams."""
-        self._scope.last([*collected(self._pending), notification(self.row.id)])
+        waking = notification(EVENTS_CHANNEL, str(self.row.id))
+        await self._scope.last([*collected(self._pending), waking])
+
+    async def notify(self, channel: str, payload: str) -> None:
+        """Wakes the listeners of a channel at the commit."""
+        await self._scope.last([notification(channel, payload)])
+
+    async def nested(self) -> list["Record"]:
+        """The runs nested in this one that have not ended, locked, the outer before the inner. Each needs `close`."""
+        ids = await find_nested(self._driver, self.row.id)
+        return [await Record.lock(self._scope, each) for each in ids]
 
     async def step(self, step_run_id: UUID) -> Step | None:
         """The record of this id, if there is one."""

@@ -141,6 +141,12 @@ _CHANGED = sql.SQL(
 ).format(sql.SQL(", ").join(sql.SQL("{0} = r.{0}").format(sql.Identifier(name)) for name in _CHANGED_OF_STEPS))
 _LOGGED = _insertion("execution_logs", ("id", "step_run_id", "step_key", "level", "message", "metadata", "seq"))
 _HAPPENED = _insertion("execution_events", ("id", "seq", "type", "payload"))
+_NESTED = sql.SQL(
+    "with recursive family as (select id, 0 as level from executions where id = %s union all "
+    "select e.id, f.level + 1 from executions e join family f on e.parent_execution_id = f.id) "
+    "select e.id from executions e join family f using (id) "
+    "where level > 0 and status in ('PENDING', 'RUNNING', 'PAUSED') order by level"
+)
 _HAS_LINE = sql.SQL("select exists (select from execution_logs where id = %s)")
 _CLOSE_WAITS = sql.SQL("update step_waits set closed_at = now() where execution_id = %s and closed_at is null")
 _NOTIFY = sql.SQL("select pg_notify(%s, %s)")
@@ -167,6 +173,12 @@ async def find_steps(
     query, wanted = (_BY_ID, list(ids)) if ids else (_BY_STATUS, [status.value for status in statuses])
     found = await driver.execute(query, [execution_id, wanted])
     return [_step(row) for row in await found.fetchall()]
+
+
+async def find_nested(driver: Driver, execution_id: UUID) -> list[UUID]:
+    """The open runs nested in this one, at any depth, the outer before the inner."""
+    found = await driver.execute(_NESTED, [execution_id])
+    return [row[0] for row in await found.fetchall()]
 
 
 async def has_line(driver: Driver, line_id: UUID) -> bool:
@@ -197,9 +209,9 @@ def collected(pending: Pending) -> list[Statement]:
     return statements
 
 
-def notification(execution_id: UUID) -> Statement:
-    """Wakes the execution's streams at the commit."""
-    return _NOTIFY, [EVENTS_CHANNEL, str(execution_id)]
+def notification(channel: str, payload: str) -> Statement:
+    """Wakes the listeners of a channel at the commit."""
+    return _NOTIFY, [channel, payload]
 
 
 def _statements(pending: Pending) -> Iterable[Statement]:
