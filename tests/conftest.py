@@ -12,4 +12,5 @@ pytest_plugins = [
     "tests.fixtures.stack",
     "tests.fixtures.live",
     "tests.fixtures.node",
+    "tests.fixtures.redis",
 ]

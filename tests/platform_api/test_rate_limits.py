@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +12,7 @@ import httpx
 import pytest
 from asgi_lifespan import LifespanManager
 
+from platform_api.kit import rate_limiter
 from platform_api.kit.rate_limiter import RateLimiter
 from platform_api.main import create_app
 from platform_api.settings import LimitSettings, Settings
@@ -165,42 +164,25 @@ async def test_a_store_that_is_away_lets_calls_through_and_says_so_once(
     assert sum("rate_limits_off" in str(record.msg) for record in caplog.records) == 1
 
 
-REDIS = shutil.which("redis-server")
-"""Of Debian's package `redis-server`; where it is not installed, only the memory of the process is tested."""
-
-
-@asynccontextmanager
-async def redis_server(folder: Path) -> AsyncIterator[str]:
-    """The URL of a Redis of the test's own, on a socket that no other test can take."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder))
-    process = await asyncio.create_subprocess_exec(
-        str(REDIS), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    assert process.stdout is not None
+async def check_counting(limiters: list[RateLimiter]) -> None:
+    """Fifty at once, of which twenty may, whoever of `limiters` counts them."""
     try:
-        while b"Ready to accept connections" not in (line := await process.stdout.readline()):
-            assert line, "Redis ended before it was ready"
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.terminate()
-        await process.communicate()
-
-
-@pytest.mark.parametrize("store", ["memory", "redis"] if REDIS else ["memory"])
-async def test_counters_of_one_store_are_shared_and_exact_under_concurrency(store: str, tmp_path: Path) -> None:
-    async with redis_server(tmp_path) if store == "redis" else memory() as url:
-        limiters = [RateLimiter(url), RateLimiter(url)] if url else [RateLimiter()]
         counts = await asyncio.gather(*(limiters[each % len(limiters)].count("shared", 20) for each in range(50)))
         assert sum(count is not None and count.allowed for count in counts) == 20
         assert (await limiters[-1].look("shared", 20)).remaining == 0  # type: ignore[union-attr]
         assert (await limiters[0].count("another", 20)).remaining == 19  # type: ignore[union-attr]
+    finally:
         for limiter in limiters:
             await limiter.aclose()
 
 
-@asynccontextmanager
-async def memory() -> AsyncIterator[None]:
-    yield None
+async def test_counters_in_memory_are_exact_under_concurrency() -> None:
+    await check_counting([RateLimiter()])
+
+
+async def test_counters_of_one_redis_are_shared_by_processes_and_exact(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two clients with connections of their own, as two processes have; fifty new ones may take a busy machine long."""
+    monkeypatch.setattr(rate_limiter, "REDIS_SECONDS", 30.0)
+    await check_counting([RateLimiter(redis_url), RateLimiter(redis_url)])
