@@ -64,7 +64,7 @@ def test_the_page_has_an_example_of_every_kind_of_step() -> None:
         assert f'"{word}"' in texts
 
 
-@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+@pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.name)
 async def test_the_example_gives_what_the_page_says(example: Example, live: Live) -> None:
     workflow = await made(example, live)
     execution_id = await live.start(workflow, inputs=example.inputs)
