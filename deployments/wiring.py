@@ -30,6 +30,7 @@ from platform_api.resources.executions.claims import Claims
 from platform_api.resources.executions.journal import Journal, find_driven
 from platform_api.resources.executions.operator_answers import OperatorAnswers
 from platform_api.resources.executions.past import load_past
+from platform_api.resources.executions.repository import ExecutionRepository
 from platform_api.resources.secrets.vault import Vault
 from platform_api.settings import Settings
 
@@ -80,15 +81,29 @@ class Wiring:
         """The writer of one tenant's run records."""
         return Journal(self.sessions, tenant_id)
 
-    async def abandon(
-        self, flow_run: FlowRun, *, code: str, message: str, status: ExecutionStatus = ExecutionStatus.FAILED
-    ) -> None:
-        """Ends the execution that a flow run drives, wherever it was started, when its process cannot."""
+    async def request_cancel(self, flow_run_id: UUID, message: str) -> None:
+        """Records that Prefect asks for the end of a run; one that is not running ends with it."""
         async with system_scope(self.sessions) as scope:
-            found = await find_driven(scope.session, flow_run.id, _as_uuid(flow_run.idempotency_key))
+            found = await find_driven(scope.session, flow_run_id, None)
         if found is not None:
             execution_id, tenant_id = found
-            await self.journal(tenant_id).abandoned(execution_id, code=code, message=message, status=status)
+            await self.journal(tenant_id).cancel_requested(execution_id, message)
+
+    async def abandon(
+        self, flow_run: FlowRun, *, code: str, message: str, status: ExecutionStatus = ExecutionStatus.FAILED
+    ) -> ExecutionStatus | None:
+        """Ends the execution that a flow run drives, wherever it was started, when its process cannot.
+
+        Returns what it is then: CANCELLED where that was asked for.
+        """
+        async with system_scope(self.sessions) as scope:
+            found = await find_driven(scope.session, flow_run.id, _as_uuid(flow_run.idempotency_key))
+        if found is None:
+            return None
+        execution_id, tenant_id = found
+        await self.journal(tenant_id).abandoned(execution_id, code=code, message=message, status=status)
+        async with tenant_scope(self.sessions, tenant_id) as scope:
+            return await ExecutionRepository(scope).status_of(execution_id)
 
     async def _known(self, flow_run: FlowRun, run_count: int) -> Execution | None:
         """The newest execution of the flow run, None where Prefect runs anew what has ended (or what is not ours)."""

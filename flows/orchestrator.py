@@ -232,8 +232,16 @@ class Orchestrator:
         """Tells Prefect that nobody runs this any more; one that is gone already is fine."""
         await self._set_state(flow_run_id, {"type": "CRASHED", "name": "Crashed", "message": message})
 
-    async def _set_state(self, flow_run_id: UUID, state: dict[str, Any]) -> None:
-        await self._call("POST", f"flow_runs/{flow_run_id}/set_state", {"state": state, "force": True}, missing=None)
+    async def cancel(self, flow_run_id: UUID) -> None:
+        """Asks for the end of a run that is going on; one that is over stays as it is."""
+        await self._set_state(flow_run_id, {"type": "CANCELLING", "name": "Cancelling"}, force=False)
+
+    async def mark_cancelled(self, flow_run_id: UUID, message: str) -> None:
+        """Tells Prefect that this is not to run any more; one that is gone already is fine."""
+        await self._set_state(flow_run_id, {"type": "CANCELLED", "name": "Cancelled", "message": message})
+
+    async def _set_state(self, flow_run_id: UUID, state: dict[str, Any], *, force: bool = True) -> None:
+        await self._call("POST", f"flow_runs/{flow_run_id}/set_state", {"state": state, "force": force}, missing=None)
 
     def run_url(self, flow_run_id: UUID) -> str:
         """Where a person sees the run in the Prefect UI."""

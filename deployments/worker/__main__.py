@@ -13,6 +13,7 @@ import structlog
 
 from deployments.prefect_client import prefect_client
 from deployments.wiring import Wiring, wired
+from deployments.worker.cancelling import Cancelling
 from deployments.worker.processes import WarmPool
 from deployments.worker.wake import listen
 from deployments.worker.worker import TurbocatWorker
@@ -20,6 +21,8 @@ from flows.orchestrator import work_pool
 from flows.states import Environment
 from platform_api.db.engine import libpq_url
 from platform_api.kit.logging import configure_logging
+from platform_api.resources.executions.cancel_sweep import SWEEP_SECONDS, CancelSweep
+from platform_api.resources.executions.journal import CANCEL_CHANNEL, RUNS_CHANNEL
 from platform_api.resources.executions.reconciler import Reconciler
 from platform_api.resources.executions.timekeeper import TICK_SECONDS, Timekeeper
 from platform_api.resources.secrets.keys import check_keys
@@ -61,6 +64,7 @@ async def _serve(settings: Settings) -> None:
         await check_keys(wiring.sessions, wiring.cipher)
         await processes.start()
         slots = anyio.CapacityLimiter(settings.runs.max_concurrent)
+        cancelling = Cancelling(processes)
         workers = {
             environment: TurbocatWorker(
                 processes=processes,
@@ -68,25 +72,34 @@ async def _serve(settings: Settings) -> None:
                 name=f"turbocat-{socket.gethostname()}-{os.getpid()}-{environment.value.lower()}",
                 work_pool_name=work_pool(environment),
                 slots=slots,
+                cancelling=cancelling,
             )
             for environment in Environment
         }
-        await _until_stopped(stop, workers, wiring, settings)
+        await _until_stopped(stop, workers, cancelling, wiring, settings)
         await processes.stop(STOP_GRACE_SECONDS)
 
 
-async def _until_stopped(stop: asyncio.Event, workers: Workers, wiring: Wiring, settings: Settings) -> None:
+async def _until_stopped(
+    stop: asyncio.Event, workers: Workers, cancelling: Cancelling, wiring: Wiring, settings: Settings
+) -> None:
     async def poll(environment: str) -> None:
         worker = workers[Environment(environment)]
         if worker.is_setup:
             await worker.get_and_submit_flow_runs()
 
+    async def cancel(flow_run_id: str) -> None:
+        cancelling.cancel(flow_run_id, "The run was cancelled")
+
     tasks = [asyncio.create_task(worker.start(printer=_quiet)) for worker in workers.values()]
-    tasks.append(asyncio.create_task(listen(libpq_url(settings.database), poll)))
+    tasks.append(
+        asyncio.create_task(listen(libpq_url(settings.database), {RUNS_CHANNEL: poll, CANCEL_CHANNEL: cancel}))
+    )
     reconciler = Reconciler(wiring.sessions, wiring.orchestrator)
     tasks.append(asyncio.create_task(_every(RECONCILE_SECONDS, reconciler.sweep)))
     timekeeper = Timekeeper(wiring.sessions, wiring.orchestrator)
     tasks.append(asyncio.create_task(_every(TICK_SECONDS, timekeeper.tick)))
+    tasks.append(asyncio.create_task(_every(SWEEP_SECONDS, CancelSweep(wiring.sessions).sweep)))
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
     for task in [*tasks, stopped]:

@@ -82,6 +82,17 @@ class WarmProcess:
         """Asks the process to cancel one of its runs."""
         await send(self._writer, {"cancel": flow_run_id, "reason": reason})
 
+    async def gone(self, flow_run_id: str, *, within: float) -> bool:
+        """Whether the run ends in that many seconds."""
+        future = self._runs.get(flow_run_id)
+        if future is not None:
+            await asyncio.wait([future], timeout=within)
+        return future is None or future.done()
+
+    def kill(self) -> None:
+        """Ends the process with all that it runs."""
+        self._process.kill()
+
     def holds(self, flow_run_id: str) -> bool:
         """Whether the run is one of its own."""
         return flow_run_id in self._runs

@@ -1,37 +1,43 @@
-"""Wakes workers the moment that a run is submitted: PostgreSQL's LISTEN, with polling left as the fallback."""
+"""What workers hear over PostgreSQL's LISTEN: that a run waits to be taken, that one is to be ended.
+
+Polling stays as the fallback of both.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import psycopg
 import structlog
-
-from platform_api.resources.executions.journal import RUNS_CHANNEL
+from psycopg import sql
 
 log = structlog.get_logger(__name__)
 
-Wake = Callable[[str], Awaitable[object]]
-"""Called with the environment that has a run to take."""
+Hear = Callable[[str], Awaitable[object]]
+"""Called with a notification's payload."""
 
 
-async def listen(url: str, wake: Wake) -> None:
-    """Calls `wake` on each event, one call at a time, for ever; reconnects with backoff when the database is away."""
+async def listen(url: str, channels: Mapping[str, Hear]) -> None:
+    """Calls what belongs to the channel on each event, one call at a time, for ever.
+
+    Reconnects with backoff when the database is away.
+    """
     delay = 0.2
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-                await connection.execute(f"listen {RUNS_CHANNEL}")
+                for channel in channels:
+                    await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
                 delay = 0.2
                 async for notice in connection.notifies():
-                    await _woken(wake, notice.payload)
+                    await _heard(channels[notice.channel], notice.payload)
         except psycopg.OperationalError:
             log.warning("wake_channel_lost", retry_in_seconds=delay)
             await asyncio.sleep(delay)
             delay = min(delay * 2, 10.0)
 
 
-async def _woken(wake: Wake, environment: str) -> None:
+async def _heard(hear: Hear, payload: str) -> None:
     try:
-        await wake(environment)
+        await hear(payload)
     except Exception:
         log.exception("wake_failed")

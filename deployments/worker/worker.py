@@ -5,7 +5,6 @@ process worker can serve the same pool beside it.
 """
 
 import asyncio
-import contextlib
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from prefect.workers.base import BaseWorker
 from prefect.workers.process import ProcessJobConfiguration, ProcessVariables, ProcessWorkerResult
 
 from deployments.wiring import Wiring
+from deployments.worker.cancelling import Cancelling
 from deployments.worker.messages import STOPPED
 from deployments.worker.processes import LOST, WarmPool
 from flows.orchestrator import workflow_of
@@ -33,8 +33,17 @@ class TurbocatWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proce
     job_configuration = ProcessJobConfiguration
     job_configuration_variables = ProcessVariables
 
-    def __init__(self, *, processes: WarmPool, wiring: Wiring, slots: anyio.CapacityLimiter, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        processes: WarmPool,
+        wiring: Wiring,
+        slots: anyio.CapacityLimiter,
+        cancelling: Cancelling,
+        **settings: Any,
+    ) -> None:
         super().__init__(**settings)
+        self._cancelling = cancelling
         self._slots = slots
         self._processes = processes
         self._wiring = wiring
@@ -114,12 +123,14 @@ class TurbocatWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proce
 
     async def _cancel_run(self, flow_run_id: UUID) -> None:
         """Called when Prefect's UI or API asks for the end of a run: ours ends it in its process, and records it."""
-        holder = self._processes.holder(str(flow_run_id))
-        if holder is None:
+        message = "The run was cancelled in Prefect"
+        held = self._cancelling.cancel(str(flow_run_id), message)
+        try:
+            await self._wiring.request_cancel(flow_run_id, message)
+        except Exception:
+            log.exception("cancel_not_recorded", flow_run_id=str(flow_run_id))
+        if not held:
             await super()._cancel_run(flow_run_id)
-            return
-        with contextlib.suppress(ConnectionError):
-            await holder.cancel(str(flow_run_id), "The run was cancelled in Prefect")
 
     async def _run_to_its_end(self, flow_run: FlowRun) -> None:
         try:
@@ -141,8 +152,8 @@ class TurbocatWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proce
     ) -> None:
         """Records an end that the run could not record, ours first. What cannot be said now the reconciler says."""
         try:
-            await self._wiring.abandon(flow_run, code=code, message=message, status=status)
-            if status is ExecutionStatus.CANCELLED:
+            ended = await self._wiring.abandon(flow_run, code=code, message=message, status=status)
+            if ExecutionStatus.CANCELLED in (status, ended):
                 await self._mark_flow_run_as_cancelled(flow_run, state_updates={"message": message})
             else:
                 await self._propose_crashed_state(flow_run, message)

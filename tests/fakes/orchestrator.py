@@ -24,6 +24,8 @@ class FakeOrchestrator(Orchestrator):
         self.run_states: dict[UUID, RunState] = {}
         self.put_back_runs: list[UUID] = []
         self.crashed: list[UUID] = []
+        self.cancelling: list[UUID] = []
+        self.cancelled: list[UUID] = []
 
     async def aclose(self) -> None:
         self.closed = True
@@ -73,6 +75,14 @@ class FakeOrchestrator(Orchestrator):
     async def mark_crashed(self, flow_run_id: UUID, message: str) -> None:
         self._answer()
         self.crashed.append(flow_run_id)
+
+    async def cancel(self, flow_run_id: UUID) -> None:
+        self._answer()
+        self.cancelling.append(flow_run_id)
+
+    async def mark_cancelled(self, flow_run_id: UUID, message: str) -> None:
+        self._answer()
+        self.cancelled.append(flow_run_id)
 
     def _answer(self) -> None:
         if not self.available:

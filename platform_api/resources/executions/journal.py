@@ -28,7 +28,7 @@ from platform_api.errors import IllegalMove
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
 from platform_api.resources.executions.children import open_child
-from platform_api.resources.executions.endings import CANCEL_CHANNEL, cut_short, give_up, skip
+from platform_api.resources.executions.endings import CANCEL_CHANNEL, cut_short, give_up, request_cancel, skip
 from platform_api.resources.executions.lanes import Entry, Lane, Write
 from platform_api.resources.executions.persistence import persistently
 from platform_api.resources.executions.record import EVENTS_CHANNEL, Record, milliseconds
@@ -262,6 +262,19 @@ class Journal:
 
         await self.write(execution_id, write)
         return was_open
+
+    async def cancel_requested(self, execution_id: UUID, message: str) -> bool:
+        """Cancels a run as the API does, for a request that came in elsewhere. False when it is over."""
+        is_open = True
+
+        async def write(record: Record, _again: bool) -> None:
+            nonlocal is_open
+            is_open = not is_final(record.row.status)
+            if is_open:
+                await request_cancel(record, message)
+
+        await self.write(execution_id, write)
+        return is_open
 
     async def write(
         self, execution_id: UUID, write: Write, *, steps: tuple[UUID, ...] = (), urgent: bool = True

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flows.runtime.paths import is_top_level
 from flows.runtime.ports import LogLine, RunOutcome, StepAttempt, StepOutcome
 from flows.states import EXECUTION_MOVES, STEP_MOVES, ExecutionStatus, StepStatus
-from platform_api.access.scope import DirectScope
+from platform_api.access.scope import DirectScope, JoinedScope, TenantScope
 from platform_api.db.enums import LogLevel
 from platform_api.errors import IllegalMove
 from platform_api.kit import clock
@@ -67,6 +67,11 @@ class Record:
         """Waits for the row's lock and reads the steps that the writes will ask for; raises `NotFound`."""
         row, steps = await load(scope, execution_id, step_run_ids)
         return cls(scope, row, steps, step_run_ids)
+
+    @classmethod
+    async def join(cls, scope: TenantScope, execution_id: UUID) -> "Record":
+        """Locks the row inside a transaction that is open already."""
+        return await cls.lock(await JoinedScope.of(scope), execution_id)
 
     @property
     def session(self) -> AsyncSession:

@@ -18,6 +18,7 @@ from platform_api.kit.schemas import Envelope, PageEnvelope
 from platform_api.kit.sorting import Sorting, sorting
 from platform_api.resources.executions.agent_tests import AgentTester
 from platform_api.resources.executions.answering import Answering
+from platform_api.resources.executions.cancelling import Cancelling
 from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.filters import ExecutionFilters, HistoryFilters, LogFilters
 from platform_api.resources.executions.launch import Launcher
@@ -25,6 +26,7 @@ from platform_api.resources.executions.resumption import Resumption
 from platform_api.resources.executions.schemas import (
     AgentTest,
     AgentTestView,
+    ExecutionCancelled,
     ExecutionResume,
     ExecutionResumed,
     ExecutionRow,
@@ -36,6 +38,7 @@ from platform_api.resources.executions.schemas import (
 )
 from platform_api.resources.executions.service import ExecutionService
 from platform_api.resources.executions.views import (
+    cancelled_view,
     full_view,
     log_view,
     resumed_view,
@@ -49,6 +52,7 @@ router = APIRouter(tags=["Executions"], route_class=RecordedRoute)
 Reader = Annotated[TenantScope, requires(Permission.EXECUTIONS_READ)]
 Starter = Annotated[TenantScope, requires(Permission.WORKFLOWS_EXECUTE)]
 Resumer = Annotated[TenantScope, requires(Permission.EXECUTIONS_RESUME)]
+Canceller = Annotated[TenantScope, requires(Permission.EXECUTIONS_CANCEL)]
 Tester = Annotated[Principal, permits(Permission.AGENTS_EXECUTE)]
 SORTABLE = {
     "createdAt": Execution.created_at,
@@ -133,6 +137,18 @@ async def get_execution(execution_id: UUID, scope: Reader, orchestrator: Orchest
     service = ExecutionService(scope)
     execution, workflow = await service.get(execution_id)
     return ok(full_view(execution, workflow, orchestrator.run_url, await service.waits(execution)))
+
+
+@router.post(
+    "/executions/{execution_id}/cancel",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=errors(400, 401, 403, 404, 409),
+)
+async def cancel_execution(
+    execution_id: UUID, scope: Canceller, orchestrator: OrchestratorDep
+) -> Envelope[ExecutionCancelled]:
+    """Stops the run and everything that it has started, within 5 seconds. One that is over is refused (409)."""
+    return ok(cancelled_view(await Cancelling(scope, orchestrator).cancel(execution_id)))
 
 
 @router.post("/executions/{execution_id}/resume", responses=errors(400, 401, 403, 404, 409))

@@ -166,6 +166,14 @@ class ExecutionResumed(View):
     answered_at: UtcTime
 
 
+class ExecutionCancelled(View):
+    """A run whose end was asked for. One that is RUNNING still is CANCELLED within 5 seconds."""
+
+    execution_id: UUID
+    status: ExecutionStatus
+    cancel_requested_at: UtcTime
+
+
 class StepUsage(View):
     """Tokens and USD of one attempt."""
 

@@ -11,6 +11,7 @@ from platform_api.db.models import Execution, ExecutionLog, StepRun, StepWait, W
 from platform_api.kit import clock
 from platform_api.resources.executions.schemas import (
     AgentTestView,
+    ExecutionCancelled,
     ExecutionResumed,
     ExecutionRow,
     ExecutionStarted,
@@ -44,6 +45,14 @@ def started(execution: Execution) -> ExecutionStarted:
         tags=execution.tags,
         run_at=due_at(execution),
         created_at=execution.created_at,
+    )
+
+
+def cancelled_view(execution: Execution) -> ExecutionCancelled:
+    """The answer to a cancel."""
+    assert execution.cancel_requested_at is not None
+    return ExecutionCancelled(
+        execution_id=execution.id, status=execution.status, cancel_requested_at=execution.cancel_requested_at
     )
 
 

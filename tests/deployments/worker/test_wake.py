@@ -1,4 +1,4 @@
-"""The channel that wakes workers."""
+"""The channels that workers hear."""
 
 import asyncio
 
@@ -44,7 +44,7 @@ async def notify(url: str, environment: str, woken: Woken) -> None:
 @pytest.mark.parametrize("fails_first", [False, True])
 async def test_each_event_wakes_also_after_a_failure(fresh_database_url: str, fails_first: bool) -> None:
     woken = Woken(fails_first=fails_first)
-    listener = asyncio.create_task(listen(fresh_database_url, woken))
+    listener = asyncio.create_task(listen(fresh_database_url, {RUNS_CHANNEL: woken}))
     await notify(fresh_database_url, "STAGING", woken)
     await notify(fresh_database_url, "PRODUCTION", woken)
     listener.cancel()
@@ -55,7 +55,7 @@ async def test_each_event_wakes_also_after_a_failure(fresh_database_url: str, fa
 
 async def test_a_lost_connection_is_made_again(fresh_database_url: str) -> None:
     woken = Woken()
-    listener = asyncio.create_task(listen(fresh_database_url, woken))
+    listener = asyncio.create_task(listen(fresh_database_url, {RUNS_CHANNEL: woken}))
     await notify(fresh_database_url, "STAGING", woken)
     with psycopg.connect(fresh_database_url, autocommit=True) as connection:
         connection.execute(
