@@ -5,9 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from prefect import Flow
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentTaskRunId
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.flow_engine import run_flow_async
 from prefect.states import Cancelled, Completed, Failed, Pending
 
@@ -24,7 +25,7 @@ async def drive_as_subflow(run: Run, parent: UUID, drive: DriveNested, activity:
     ends: list[NestedEnd] = []
     failures: list[BaseException] = []
 
-    async def nested(**_parameters: Any) -> State[Any]:
+    async def nested() -> State[Any]:
         try:
             ends.append(await drive(flow_run.id))
         except asyncio.CancelledError as cancelled:
@@ -69,10 +70,16 @@ def _flow(plan: Plan, function: Any) -> Flow[Any, Any]:
     )
 
 
-async def _flow_run(flow: Flow[Any, Any], run: Run, parent: UUID) -> FlowRun:
-    below = FlowRunFilter(parent_task_run_id=FlowRunFilterParentTaskRunId(any_=[parent]))
+async def find_subflow(parent: UUID) -> UUID | None:
+    """The newest flow run below the task run `parent`."""
     async with get_client() as client:
-        for found in await client.read_flow_runs(flow_run_filter=below):
+        found = await _below(client, parent)
+    return found[0].id if found else None
+
+
+async def _flow_run(flow: Flow[Any, Any], run: Run, parent: UUID) -> FlowRun:
+    async with get_client() as client:
+        for found in await _below(client, parent):
             if found.state is not None and not found.state.is_final():
                 await client.set_flow_run_state(found.id, Pending(), force=True)
                 return await client.read_flow_run(found.id)
@@ -83,3 +90,8 @@ async def _flow_run(flow: Flow[Any, Any], run: Run, parent: UUID) -> FlowRun:
             state=Pending(),
             tags=["turbocat", "nested"],
         )
+
+
+async def _below(client: PrefectClient, parent: UUID) -> list[FlowRun]:
+    mine = FlowRunFilter(parent_task_run_id=FlowRunFilterParentTaskRunId(any_=[parent]))
+    return await client.read_flow_runs(flow_run_filter=mine, sort=FlowRunSort.EXPECTED_START_TIME_DESC)

@@ -1,5 +1,6 @@
 """Runs a function as a Prefect task under an id and with edges that we choose."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +9,9 @@ from uuid import UUID
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State, StateType, TaskRun, TaskRunResult
+from prefect.client.schemas.objects import FlowRunResult, State, StateType, TaskRun, TaskRunResult
 from prefect.context import FlowRunContext, TaskRunContext
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Cancelled, Pending
 from prefect.task_engine import run_task_async
 
@@ -35,10 +37,10 @@ async def run_task(
     task_run_id: UUID,
     options: TaskOptions,
     *,
-    after: Sequence[UUID] = (),
+    after: Sequence[TaskRunResult | FlowRunResult] = (),
     known_at_once: bool = False,
 ) -> None:
-    """Runs the task to its end, whatever that is; `after` are the task runs that its edges come from.
+    """Runs the task to its end, whatever that is; `after` are the runs that its edges come from.
 
     Task runs reach Prefect's tables a moment later, by way of events; `known_at_once` waits for that, for the sake of
     what refers to it.
@@ -49,7 +51,7 @@ async def run_task(
         id=task_run_id, flow_run_context=flow_context, parent_task_run_context=TaskRunContext.get()
     )
     task_run.name = options.name
-    task_run.task_inputs["wait_for"] = [TaskRunResult(id=each) for each in after]
+    task_run.task_inputs["wait_for"] = list(after)
     if known_at_once:
         await _make_known(task, task_run)
     await run_task_async(task, task_run=task_run, parameters={}, return_type="state")
@@ -74,17 +76,19 @@ def _task(function: Callable[[], Awaitable[Any]], options: TaskOptions) -> Task[
 
 
 async def _make_known(task: Task[Any, Any], task_run: TaskRun) -> None:
+    """Refused where the run has been taken up again and the task run is known from before."""
     async with get_client() as client:
-        await client.create_task_run(
-            task,
-            flow_run_id=task_run.flow_run_id,
-            dynamic_key=str(task_run.id),
-            id=task_run.id,
-            name=task_run.name,
-            extra_tags=task_run.tags,
-            state=Pending(),
-            task_inputs={name: list(each) for name, each in task_run.task_inputs.items()},
-        )
+        with contextlib.suppress(PrefectHTTPStatusError):
+            await client.create_task_run(
+                task,
+                flow_run_id=task_run.flow_run_id,
+                dynamic_key=str(task_run.id),
+                id=task_run.id,
+                name=task_run.name,
+                extra_tags=task_run.tags,
+                state=Pending(),
+                task_inputs={name: list(each) for name, each in task_run.task_inputs.items()},
+            )
 
 
 def stopped_state(activity: Activity, reason: str) -> State[Any]:

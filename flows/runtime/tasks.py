@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID, uuid5
 
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRunResult, State, TaskRunResult
 from prefect.context import TaskRunContext
 from prefect.states import Completed, Failed
 
@@ -20,7 +20,7 @@ from flows.runtime.activity import Activity
 from flows.runtime.chunks import ChunkedLoop
 from flows.runtime.ports import Run
 from flows.runtime.retries import is_last, retry_delays
-from flows.runtime.subflow import drive_as_subflow
+from flows.runtime.subflow import drive_as_subflow, find_subflow
 from flows.runtime.surroundings import DriveNested, LoopStage, NestedEnd, Slot, Work
 from flows.runtime.task_runs import TaskOptions, run_task, stopped_state
 from flows.spec import StepType
@@ -35,11 +35,12 @@ class TaskStage:
     def __init__(self, run: Run, activity: Activity) -> None:
         self._run = run
         self._activity = activity
+        self._subflows: dict[str, UUID] = {}
+        """In the graph a subflow stands in the place of its step's task."""
 
     async def run(self, step: PlanStep, made: int, slot: Slot, work: Work) -> Any:
         """Runs the step as a task, which enters Prefect with its first slot and gives it up between attempts."""
         attempts = _Attempts(step, made, slot, work, self._activity)
-        is_nested = step.type is StepType.AGENT and self._agent_type(step) is AgentType.WORKFLOW
         async with attempts.permit:
             await attempts.permit.take()
             await run_task(
@@ -47,18 +48,20 @@ class TaskStage:
                 self._id(step.step_key),
                 self._options(step, made, attempts),
                 after=self._edges(step),
-                known_at_once=is_nested,
+                known_at_once=self._is_nested(step),
             )
         return attempts.result()
 
     async def skipped(self, step: PlanStep, reason: str) -> None:
         """A task that ends at once as Skipped, for the sake of its edges."""
-        await self._mark(step, Completed(name="Skipped", message=reason))
+        await self._mark(step, "Skipped", reason)
 
     async def recalled(self, step: PlanStep) -> None:
         """Shows what a repeated run takes over; a run that goes on has its task of before."""
         if self._run.active_seconds == 0:
-            await self._mark(step, Completed(name="Cached", message="Taken over from the run that this one repeats"))
+            await self._mark(step, "Cached", "Taken over from the run that this one repeats")
+        elif self._is_nested(step) and (subflow := await find_subflow(self._id(step.step_key))) is not None:
+            self._subflows[step.step_key] = subflow
 
     def loop(self, path: str, total: int | None, bound: int) -> LoopStage:
         """A task for each chunk of the loop's items."""
@@ -66,20 +69,29 @@ class TaskStage:
 
     async def nested(self, run: Run, path: str, drive: DriveNested) -> NestedEnd:
         """A subflow in the place of its step's task."""
-        return await drive_as_subflow(run, self._id(path), drive, self._activity)
 
-    def _agent_type(self, step: PlanStep) -> AgentType:
-        return self._run.plan.agents[step.agent or ""].type
+        async def drive_known(flow_run_id: UUID | None) -> NestedEnd:
+            if flow_run_id is not None:
+                self._subflows[path] = flow_run_id
+            return await drive(flow_run_id)
+
+        return await drive_as_subflow(run, self._id(path), drive_known, self._activity)
+
+    def _is_nested(self, step: PlanStep) -> bool:
+        return step.type is StepType.AGENT and self._run.plan.agents[step.agent or ""].type is AgentType.WORKFLOW
 
     def _id(self, path: str) -> UUID:
         return uuid5(self._run.execution_id, path)
 
-    def _edges(self, step: PlanStep) -> list[UUID]:
-        return [self._id(key) for key in dict.fromkeys(step.depends_on)]
+    def _edges(self, step: PlanStep) -> list[TaskRunResult | FlowRunResult]:
+        return [
+            FlowRunResult(id=self._subflows[key]) if key in self._subflows else TaskRunResult(id=self._id(key))
+            for key in dict.fromkeys(step.depends_on)
+        ]
 
-    async def _mark(self, step: PlanStep, state: State[Any]) -> None:
+    async def _mark(self, step: PlanStep, name: str, message: str) -> None:
         async def end() -> State[Any]:
-            return state
+            return Completed(name=name, message=message)
 
         options = TaskOptions(name=step.step_key, description=step.name, tags=_tags(step))
         await run_task(end, self._id(step.step_key), options, after=self._edges(step))
@@ -93,7 +105,7 @@ class TaskStage:
             retries=max(most - made - 1, 0),
             retry_delay_seconds=(retry_delays(step.retry) or [])[made:] or None,
             retry_jitter_factor=step.retry.jitter or None if step.retry else None,
-            retry_condition_fn=attempts.is_another_worth_it,
+            retry_condition_fn=lambda *_: attempts.is_another_worth_it(),  # Prefect calls functions only
             timeout_seconds=step.timeout_seconds + PREFECT_GRACE_SECONDS if step.timeout_seconds else None,
         )
 
@@ -161,7 +173,7 @@ class _Attempts:
             await self.permit.give_back()
         return None
 
-    def is_another_worth_it(self, *_: object) -> bool:
+    def is_another_worth_it(self) -> bool:
         """Whether the policy names the failure of the attempt that was just made."""
         failure = self._failure
         return isinstance(failure, StepFailed) and not is_last(self._step.retry, self._number, failure.code)
