@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from flows.compiler.schemas import joined
 from flows.compiler.shape import CONFIGS, Config, parse_definition
@@ -41,12 +41,15 @@ class Body:
         return f"{self.place}.{key}" if self.place else key
 
 
+NamingKind = Literal["then", "else", "case", "default", "fallback"]
+
+
 class Naming(NamedTuple):
-    """`by` names `key` at `path`, so that `key` waits for it. `kind` is then, else, case, default or fallback."""
+    """`by` names `key` at `path`, so that `key` waits for it."""
 
     by: str
     key: str
-    kind: str
+    kind: NamingKind
     path: str
 
 
@@ -101,7 +104,7 @@ def continues(spec: StepSpec) -> bool:
     return spec.on_error is OnError.CONTINUE
 
 
-def _named(by: str, kind: str, path: str, keys: Sequence[str]) -> Iterator[Naming]:
+def _named(by: str, kind: NamingKind, path: str, keys: Sequence[str]) -> Iterator[Naming]:
     for index, key in enumerate(keys):
         yield Naming(by, key, kind, f"{path}[{index}]")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from agents.errors import Problem
 from flows.compiler.graph import StepGraph
-from flows.compiler.nesting import Naming, Placed, continues, namings
+from flows.compiler.nesting import Naming, Placed, continues
 
 Facts = Mapping[str, frozenset[str]]
 """By fork (a CONDITION, or `<key> ended`): its possible outcomes. What is not named is open."""
@@ -40,7 +40,7 @@ def _facts(graph: StepGraph, step: Placed, known: Mapping[str, Facts | None]) ->
     others = [key for key in graph.dependencies[step.key] if key not in naming_steps]
     ways: list[Facts | None] = []
     if gates:
-        ways.append(_any(_after(known[gate], gate, _arms(graph.steps[gate], step.key)) for gate in _keys(gates)))
+        ways.append(_any(_after(known[gate], gate, arms) for gate, arms in _arms(gates).items()))
     if failures:
         ways.append(_any(_after(known[key], _ended(key), frozenset({"failed"})) for key in failures))
     if others:
@@ -48,13 +48,12 @@ def _facts(graph: StepGraph, step: Placed, known: Mapping[str, Facts | None]) ->
     return _all(ways)
 
 
-def _keys(gates: Iterable[Naming]) -> list[str]:
-    return list(dict.fromkeys(gate.by for gate in gates))
-
-
-def _arms(condition: Placed, key: str) -> frozenset[str]:
-    """The arms of a CONDITION that name `key`, each by where it is written."""
-    return frozenset(naming.path.rpartition("[")[0] for naming in namings(condition) if naming.key == key)
+def _arms(gates: Iterable[Naming]) -> dict[str, frozenset[str]]:
+    """By CONDITION its arms that name a step, each by where it is written."""
+    arms: dict[str, set[str]] = {}
+    for gate in gates:
+        arms.setdefault(gate.by, set()).add(gate.path.rpartition("[")[0])
+    return {condition: frozenset(taken) for condition, taken in arms.items()}
 
 
 def _following(step: Placed, facts: Facts | None) -> Facts | None:
@@ -75,8 +74,8 @@ def _after(facts: Facts | None, fork: str, outcomes: frozenset[str]) -> Facts | 
 def _any(ways: Iterable[Facts | None]) -> Facts | None:
     """What holds whichever of `ways` was taken."""
     possible = [way for way in ways if way is not None]
-    if not possible:
-        return None
+    if len(possible) < 2:
+        return possible[0] if possible else None
     shared = {fork for fork in possible[0] if all(fork in way for way in possible[1:])}
     return {fork: frozenset().union(*(way[fork] for way in possible)) for fork in shared}
 

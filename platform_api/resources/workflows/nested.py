@@ -1,7 +1,7 @@
 """What the WORKFLOW agents of a definition run, down to the innermost: found and checked, not yet planned."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from agents.errors import ConfigInvalid, Problem
@@ -39,12 +39,16 @@ class Nested:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A workflow on the way from the outermost one; `version` is None of one that is being saved."""
+    """A workflow on the way from the outermost one, and the name of the agent that runs it there.
+
+    `version` is None of one that is being saved.
+    """
 
     workflow_id: UUID | None
     version: int | None
     name: str
     owner: UUID | None
+    agent: str | None = None
 
 
 class _Refused(Exception):
@@ -95,12 +99,11 @@ class NestedWorkflows:
     async def _nested(self, agent: Agent, way: tuple[Link, ...]) -> Nested:
         config = _config(agent)
         workflow = await self._workflow(config.workflow_id, agent, way)
-        link = await self._link(workflow, config, way)
-        here = f"{' → '.join(each.name for each in way)} → agent `{agent.name}` → {workflow.name}"
+        link = replace(await self._link(workflow, config, way), agent=agent.name)
         if any((each.workflow_id, each.version) == (link.workflow_id, link.version) for each in way):
-            raise _Refused("CYCLE", f"a workflow would run itself: {here}")
+            raise _Refused("CYCLE", f"a workflow would run itself: {_spelled(*way, link)}")
         if len(way) > MAX_DEPTH:
-            raise _Refused("NESTED_TOO_DEEP", f"workflows are nested at most {MAX_DEPTH} deep: {here}")
+            raise _Refused("NESTED_TOO_DEEP", f"workflows are nested at most {MAX_DEPTH} deep: {_spelled(*way, link)}")
         self._found += 1
         if self._found > MAX_NESTED:
             raise _Refused("TOO_MANY_WORKFLOWS", f"at most {MAX_NESTED} workflows are nested in one")
@@ -166,6 +169,10 @@ def _with_inputs(spec: AgentSpec, child: WorkflowDefinition | None) -> AgentSpec
 
 def _that_run_workflows(agents: Mapping[str, Agent]) -> list[Agent]:
     return list({agent.id: agent for agent in agents.values() if agent.type is AgentType.WORKFLOW}.values())
+
+
+def _spelled(*way: Link) -> str:
+    return " → ".join(f"agent `{each.agent}` → {each.name}" if each.agent else each.name for each in way)
 
 
 def _config(agent: Agent) -> WorkflowConfig:

@@ -172,14 +172,16 @@ class NodeView(View):
     name: str
     position: PositionView
     status: StepStatus | None
+    nested: int = Field(description="how many steps are inside a LOOP or PARALLEL, at whatever depth")
 
 
 class EdgeView(View):
-    """`target` waits for `source`."""
+    """`target` waits for `source`; `kind` says where `source` names it."""
 
     source: str
     target: str
-    kind: Literal["dependency"]
+    kind: Literal["dependency", "then", "else", "case", "default", "fallback"]
+    label: str | None = Field(description="for people: `then`, `case 0`; null of a plain dependency")
 
 
 class GraphView(View):
@@ -202,6 +204,7 @@ class ExecutionPlan(View):
 
     steps: list[str]
     stages: list[list[str]]
+    nested: dict[str, list[list[str]]] = Field(description="stages of what is inside each LOOP and branch, by its path")
 
 
 class ValidationView(View):

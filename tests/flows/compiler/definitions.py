@@ -32,3 +32,30 @@ def problems_of(
 def found(problems: list[Problem]) -> set[tuple[str, str]]:
     """Paths with codes."""
     return {(problem.path, problem.code) for problem in problems}
+
+
+def condition(key: str, expression: str, *depends_on: str, **config: Any) -> dict[str, Any]:
+    """A CONDITION with one expression."""
+    return {
+        "stepKey": key,
+        "type": "CONDITION",
+        "dependsOn": list(depends_on),
+        "config": {"expression": expression, **config},
+    }
+
+
+def loop(key: str, items: Any, *steps: dict[str, Any], **config: Any) -> dict[str, Any]:
+    """A LOOP over `items`; none where they are None."""
+    given = {"items": items} if items is not None else {}
+    return {"stepKey": key, "type": "LOOP", "config": {**given, "steps": list(steps), **config}}
+
+
+def parallel(key: str, *depends_on: str, **branches: list[dict[str, Any]]) -> dict[str, Any]:
+    """A PARALLEL with these branches."""
+    named = {name: {"steps": steps} for name, steps in branches.items()}
+    return {"stepKey": key, "type": "PARALLEL", "dependsOn": list(depends_on), "config": {"branches": named}}
+
+
+def wait(key: str, kind: str, **config: Any) -> dict[str, Any]:
+    """A WAIT of one kind."""
+    return {"stepKey": key, "type": "WAIT", "config": {"kind": kind, **config}}

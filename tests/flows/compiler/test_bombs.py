@@ -9,6 +9,8 @@ import pytest
 from flows.compiler.expressions import evaluate, render
 from flows.errors import ExpressionFailed
 
+pytestmark = pytest.mark.case(18)
+
 EXPRESSIONS = [
     "[1] * 10 ** 8",
     "10 ** 8 * [1]",

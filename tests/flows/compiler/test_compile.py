@@ -262,6 +262,7 @@ def backwards(size: int) -> Steps:
 SHAPES = [chain, fan_out, many_edges, backwards]
 
 
+@pytest.mark.case(28)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_thousand_steps_compile_within_a_second(shape: Callable[[int], Steps]) -> None:
     steps = shape(1_000)
@@ -271,6 +272,7 @@ def test_a_thousand_steps_compile_within_a_second(shape: Callable[[int], Steps])
     assert cost.seconds < 1
 
 
+@pytest.mark.case(28)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_compiling_costs_as_much_as_there_are_steps(shape: Callable[[int], Steps]) -> None:
     def prepare(size: int) -> Callable[[], Plan]:
@@ -318,6 +320,7 @@ def unknown_names(size: int) -> Steps:
 BAD = [ring, self_edges, same_key, unknown_steps, unknown_names]
 
 
+@pytest.mark.case(28)
 @pytest.mark.parametrize("shape", BAD)
 def test_large_bad_definitions_are_refused_as_fast(shape: Callable[[int], Steps]) -> None:
     def prepare(size: int) -> Callable[[], list[Problem]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import pairwise
 
-from platform_api.resources.workflows.graph.colours import BY_STATUS, PLAIN
+from platform_api.resources.workflows.graph.colours import BY_STATUS, PLAIN, Colours
 from platform_api.resources.workflows.graph.layout import HEIGHT, WIDTH, Point
 from platform_api.resources.workflows.graph.model import Edge, Graph, Node
 
@@ -41,6 +41,13 @@ def _lines(graph: Graph) -> Iterator[str]:
     for edge in graph.edges:
         yield f'<path d="{_curve(edge, corners[edge.source], corners[edge.target])}" marker-end="url(#arrow)"/>'
     yield "</g>"
+    for edge in graph.edges:
+        if edge.label:
+            end = corners[edge.target]
+            yield (
+                f'<text x="{end.x - 10:g}" y="{end.y + HEIGHT / 2 - 5:g}" font-size="11" text-anchor="end" '
+                f'fill="{PLAIN.stroke}">{_text(edge.label)}</text>'
+            )
 
 
 def _curve(edge: Edge, source: Point, target: Point) -> str:
@@ -63,15 +70,34 @@ def _curve(edge: Edge, source: Point, target: Point) -> str:
 def _box(node: Node) -> str:
     colours = BY_STATUS[node.status] if node.status else PLAIN
     x, y = node.position.x, node.position.y
-    below = node.type.value if node.status is None else f"{node.type.value} · {node.status.value}"
+    below = " · ".join(_facts(node))
     dashes = ' stroke-dasharray="5 4"' if node.status == "SKIPPED" else ""
     return (
-        f"<g><title>{_text(node.name)} ({_text(node.id)})</title>"
+        f"<g><title>{_text(node.name)} ({_text(node.id)})</title>{_stack(node, colours)}"
         f'<rect x="{x:g}" y="{y:g}" width="{WIDTH:g}" height="{HEIGHT:g}" rx="8" fill="{colours.fill}" '
         f'stroke="{colours.stroke}" stroke-width="1.5"{dashes}/>'
         f'<text x="{x + 12:g}" y="{y + 24:g}" font-size="13.5" font-weight="600" fill="{colours.text}">'
         f"{_text(_shortened(node.name))}</text>"
         f'<text x="{x + 12:g}" y="{y + 43:g}" font-size="11" fill="{colours.text}">{_text(below)}</text></g>'
+    )
+
+
+def _facts(node: Node) -> Iterator[str]:
+    yield node.type.value
+    if node.nested:
+        yield f"{node.nested} step{'s' if node.nested > 1 else ''}"
+    if node.status is not None:
+        yield node.status.value
+
+
+def _stack(node: Node, colours: Colours) -> str:
+    """A second sheet behind what holds steps of its own."""
+    if not node.nested:
+        return ""
+    x, y = node.position.x + 5, node.position.y + 5
+    return (
+        f'<rect x="{x:g}" y="{y:g}" width="{WIDTH:g}" height="{HEIGHT:g}" rx="8" fill="{colours.fill}" '
+        f'stroke="{colours.stroke}" stroke-width="1"/>'
     )
 
 

@@ -50,7 +50,8 @@ class TestDuplicate:
         entries = (await api.get("/audit-logs", resourceId=again["id"])).json()["data"]
         assert [entry["action"] for entry in entries] == ["workflow.duplicate"]
 
-    async def test_case_13_an_agent_that_is_not_ones_own_to_use_is_unknown(
+    @pytest.mark.case(13)
+    async def test_an_agent_that_is_not_ones_own_to_use_is_unknown(
         self, api: Api, sessions: Sessions, settings: Settings
     ) -> None:
         workflow = await api.active_workflow(isPublic=True)

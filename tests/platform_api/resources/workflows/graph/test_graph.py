@@ -113,6 +113,72 @@ class TestPictures:
         assert [text for text in texts if text != "AGENT"] == ["Load", "left", "right", "join"]
 
 
+class TestContainersAndConditions:
+    async def shown(self, api: Api) -> dict[str, Any]:
+        agent = await api.active_agent()
+        inner = [
+            step("one", agent),
+            {"stepKey": "two", "type": "LOOP", "config": {"items": "item", "steps": [step("x", agent)]}},
+        ]
+        cases = [{"when": "inputs.a", "then": ["each"]}, {"when": "inputs.b", "then": ["each", "ask"]}]
+        steps = [
+            {
+                "stepKey": "fork",
+                "type": "CONDITION",
+                "config": {"expression": "true", "then": ["pick"], "else": ["last"]},
+            },
+            {"stepKey": "pick", "type": "CONDITION", "config": {"cases": cases, "default": ["last"]}},
+            {"stepKey": "each", "type": "LOOP", "fallback": "last", "config": {"items": "inputs.rows", "steps": inner}},
+            {"stepKey": "ask", "type": "WAIT", "config": {"kind": "approval"}},
+            step("last", agent, dependsOn=["fork"]),
+        ]
+        return await api.active_workflow(steps=steps)
+
+    async def test_json_counts_what_is_inside_and_labels_the_edges(self, api: Api) -> None:
+        workflow = await self.shown(api)
+        graph = (await api.get(f"/workflows/{workflow['id']}/graph")).json()["data"]
+        nested = {node["id"]: node["nested"] for node in graph["nodes"]}
+        assert nested == {"fork": 0, "pick": 0, "each": 3, "ask": 0, "last": 0}
+        edges = {(each["source"], each["target"]): (each["kind"], each["label"]) for each in graph["edges"]}
+        assert edges == {
+            ("fork", "pick"): ("then", "then"),
+            ("fork", "last"): ("else", "else"),
+            ("pick", "each"): ("case", "case 0, case 1"),
+            ("pick", "ask"): ("case", "case 1"),
+            ("pick", "last"): ("default", "default"),
+            ("each", "last"): ("fallback", "fallback"),
+        }
+
+    async def test_pictures_show_them_too(self, api: Api) -> None:
+        path = f"/workflows/{(await self.shown(api))['id']}/graph"
+        lines = (await api.get(path, format="mermaid")).text.splitlines()
+        assert lines[1:6] == [
+            '  n0{"fork"}',
+            '  n1{"pick"}',
+            '  n2[["each (3 steps)"]]',
+            '  n3(["ask"])',
+            '  n4["last"]',
+        ]
+        assert {"  n0 -->|then| n1", "  n1 -->|case 0, case 1| n2", "  n2 -->|fallback| n4"} <= set(lines)
+        root = ElementTree.fromstring((await api.get(path, format="svg")).text)
+        texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+        assert {"LOOP · 3 steps", "CONDITION", "WAIT", "then", "case 0, case 1", "fallback"} <= texts
+
+    async def test_statuses_are_those_of_the_containers_not_of_what_is_inside(
+        self, api: Api, sessions: Sessions
+    ) -> None:
+        agent = await api.active_agent()
+        inner = {"stepKey": "each", "type": "LOOP", "config": {"items": [1], "steps": [step("last", agent)]}}
+        workflow = await api.active_workflow(steps=[inner, step("last", agent, dependsOn=["each"])])
+        started = await api.made(f"/workflows/{workflow['id']}/execute", {})
+        key, journal = UUID(started["executionId"]), Journal(sessions, api.tenant_id)
+        await journal.run_started(key, prefect_flow_run_id=uuid4(), run_count=1)
+        for step_key, path in (("each", "each"), ("last", "each[0].last")):
+            await journal.step_started(key, StepAttempt(step_key=step_key, path=path, attempt=1), inputs={})
+        graph = (await api.get(f"/workflows/{workflow['id']}/graph", executionId=str(key))).json()["data"]
+        assert {node["id"]: node["status"] for node in graph["nodes"]} == {"each": "RUNNING", "last": "PENDING"}
+
+
 class TestRefusals:
     async def test_each(self, api: Api, client: httpx.AsyncClient, sessions: Sessions, settings: Settings) -> None:
         workflow, other = await diamond(api), await diamond(api)

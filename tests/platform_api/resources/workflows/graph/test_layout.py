@@ -66,6 +66,7 @@ def dense(size: int) -> Graph:
     return {f"s{n}": tuple(f"s{each}" for each in range(max(0, n - 60), n, 3)) for n in range(size)}
 
 
+@pytest.mark.case(28)
 @pytest.mark.parametrize("shape", [chain, reversed_chain, fan, dense])
 def test_large_graphs_cost_as_much_as_they_have_nodes(shape: Callable[[int], Graph]) -> None:
     def prepare(size: int) -> Callable[[], Layout]:
