@@ -12,15 +12,18 @@ from sqlalchemy import select, text
 from sqlmodel import col
 
 from flows.plan import Plan
-from flows.states import Environment, TriggerType
-from platform_api.access.scope import system_scope, tenant_scope
+from flows.states import Environment, ExecutionStatus, TriggerType
+from platform_api.access.scope import TenantScope, system_scope, tenant_scope
 from platform_api.db.engine import Sessions
+from platform_api.db.enums import ResourceStatus
 from platform_api.db.models import Execution, Workflow
-from platform_api.errors import NotFound
+from platform_api.errors import InvalidState, NotFound
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
 from platform_api.resources.executions.journal import admit
+from platform_api.resources.executions.lineage import go_on_from
 from platform_api.resources.executions.planning import Planner, checked_inputs
+from platform_api.resources.executions.record import Record
 
 _LOCK = text("select pg_advisory_xact_lock(hashtextextended(:key, 0))")
 """Two workers that meet the same run adopt it one after the other."""
@@ -47,15 +50,33 @@ async def adopt(sessions: Sessions, adoption: Adoption) -> Execution:
     async with tenant_scope(sessions, workflow.tenant_id) as scope:
         await scope.session.execute(_LOCK, {"key": str(adoption.prefect_flow_run_id)})
         known = select(Execution).where(col(Execution.prefect_flow_run_id) == adoption.prefect_flow_run_id)
-        runs = {row.prefect_run_count: row for row in await scope.session.scalars(known)}
+        runs = {row.prefect_run_count or 1: row for row in await scope.session.scalars(known)}
         if adoption.run_count in runs:
             return runs[adoption.run_count]
-        before = runs.get(adoption.run_count - 1)
+        earlier = [count for count in runs if count < adoption.run_count]
+        before = runs[max(earlier)] if earlier else None
+        if before is not None:
+            return await _retried(scope, workflow, before, adoption)
         plan = await Planner(scope).plan(workflow)
         row = _row(workflow, plan, adoption)
-        row.retry_of = before.id if before else None
-        row.inputs = before.inputs if before else await checked_inputs(plan, adoption.inputs)
+        row.inputs = await checked_inputs(plan, adoption.inputs)
         return await admit(scope, row)
+
+
+async def _retried(scope: TenantScope, workflow: Workflow, before: Execution, adoption: Adoption) -> Execution:
+    """What Prefect's UI runs again is a retry: the same plan, and only what had not finished."""
+    if workflow.status is not ResourceStatus.ACTIVE:
+        raise InvalidState(f"This workflow is {workflow.status.value}; only an ACTIVE one runs. Activate it first")
+    plan = Plan.model_validate(before.plan)
+    row = _row(workflow, plan, adoption)
+    row.retry_of, row.inputs = before.id, before.inputs
+    row = await admit(scope, row)
+    if before.status is not ExecutionStatus.COMPLETED:
+        record = await Record.join(scope, row.id)
+        await go_on_from(record, before.id, plan, plan)
+        await record.close()
+        await scope.session.refresh(row)
+    return row
 
 
 async def workflow_plan(sessions: Sessions, workflow_id: UUID) -> Plan:
@@ -80,7 +101,7 @@ def _row(workflow: Workflow, plan: Plan, adoption: Adoption) -> Execution:
         id=new_id(),
         tenant_id=workflow.tenant_id,
         workflow_id=workflow.id,
-        workflow_version=workflow.version,
+        workflow_version=plan.workflow.version,
         user_id=workflow.user_id if adoption.trigger is TriggerType.SCHEDULED else None,
         trigger_type=adoption.trigger,
         environment=adoption.environment,

@@ -14,8 +14,12 @@ from flows.states import EXECUTION_MOVES, ExecutionStatus
 from platform_api.db.models import Execution, ExecutionEvent
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
+from platform_api.resources.executions.lineage import go_on_from
 from platform_api.resources.executions.past import load_past
 from platform_api.resources.executions.record import Record
+
+LONGEST_LINEAGE = 50
+"""Retries of retries that are gone back through."""
 
 _OPEN = frozenset(status for status, following in EXECUTION_MOVES.items() if following)
 
@@ -29,6 +33,7 @@ async def open_child(record: Record, attempt: StepAttempt, plan: Plan, inputs: d
         record.session.add(row)
         await record.session.flush()
         record.session.add(_admission(row))
+        await _go_on_with_earlier(record, row, plan)
     kept = Plan.model_validate(row.plan)
     return Run(
         execution_id=row.id,
@@ -42,6 +47,33 @@ async def open_child(record: Record, attempt: StepAttempt, plan: Plan, inputs: d
         usage=Usage(prompt_tokens=row.prompt_tokens, completion_tokens=row.completion_tokens, cost=row.cost),
         depth=row.depth,
     )
+
+
+async def _go_on_with_earlier(record: Record, row: Execution, plan: Plan) -> None:
+    """In a retry the nested run goes on from that of the run before, unless that is repeated as a whole."""
+    earlier = await _earlier(record, row)
+    if earlier is None or earlier.status is ExecutionStatus.COMPLETED or earlier.inputs != row.inputs:
+        return
+    row.retry_of = earlier.id
+    await record.session.flush()
+    child = await record.beside(row.id)
+    await go_on_from(child, earlier.id, Plan.model_validate(earlier.plan), plan)
+    await child.close()
+    await record.session.refresh(row)
+
+
+async def _earlier(record: Record, row: Execution) -> Execution | None:
+    """What the nearest run of the parent's lineage has run at the same place."""
+    assert row.parent_execution_id is not None
+    assert row.parent_path is not None
+    parent: UUID | None = row.parent_execution_id
+    for _ in range(LONGEST_LINEAGE):
+        before = select(col(Execution.retry_of)).where(col(Execution.id) == parent)
+        parent = (await record.session.execute(before)).scalar_one_or_none()
+        found = await _newest(record, parent, row.parent_path, frozenset(ExecutionStatus)) if parent else None
+        if parent is None or found is not None:
+            return found
+    return None
 
 
 async def _newest(record: Record, parent_id: UUID, path: str, statuses: frozenset[ExecutionStatus]) -> Execution | None:

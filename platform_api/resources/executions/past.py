@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
+from sqlalchemy.orm import defer, load_only
 from sqlmodel import col
 
 from flows.plan import Plan
@@ -14,6 +14,7 @@ from flows.runtime.retries import is_last
 from flows.states import StepStatus
 from platform_api.db.models import StepRun
 from platform_api.resources.executions.record import OPEN_STEPS
+from platform_api.resources.executions.reuse import Ran
 
 WORKER_LOST = "WORKER_LOST"
 """Code of a step that was open when its worker died: it runs again, whatever its retry policy says."""
@@ -39,6 +40,24 @@ async def load_past(session: AsyncSession, execution_id: UUID, plan: Plan) -> Pa
         open={path: OpenStep(step_run_id=row.id, attempt=row.attempt) for path, row in interrupted.items()},
         attempts={path: row.attempt for path, row in newest.items()},
     )
+
+
+async def load_ran(session: AsyncSession, execution_id: UUID, plan: Plan) -> list[Ran]:
+    """The newest attempt of each step that the execution has a record of, without what went in and came out."""
+    columns = (StepRun.id, StepRun.step_key, StepRun.path, StepRun.attempt, StepRun.status, StepRun.error)
+    mine = select(StepRun).where(col(StepRun.execution_id) == execution_id).options(load_only(*columns))  # type: ignore[arg-type]
+    newest = mine.distinct(col(StepRun.path)).order_by(col(StepRun.path), col(StepRun.attempt).desc())
+    return [
+        Ran(
+            id=row.id,
+            step_key=row.step_key,
+            path=row.path,
+            attempt=row.attempt,
+            status=row.status,
+            finished=is_finished(row, plan),
+        )
+        for row in await session.scalars(newest)
+    ]
 
 
 def is_finished(row: StepRun, plan: Plan) -> bool:

@@ -5,7 +5,7 @@ sequence. A refused move raises `IllegalMove` before anything of its call is col
 at the end in one round trip, each table's rows in one statement (`record_rows`).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from platform_api.resources.executions.record_rows import (
     Step,
     close_waits,
     collected,
+    copy_steps,
     find_nested,
     find_steps,
     has_line,
@@ -36,6 +37,7 @@ from platform_api.resources.executions.record_rows import (
     send,
     spent,
 )
+from platform_api.resources.executions.reuse import Ran
 
 __all__ = ["EVENTS_CHANNEL", "OPEN_STEPS", "Head", "Record", "Step", "milliseconds"]
 
@@ -96,10 +98,22 @@ class Record:
         """Wakes the listeners of a channel at the commit."""
         await self._scope.last([notification(channel, payload)])
 
+    async def beside(self, execution_id: UUID) -> "Record":
+        """Locks another execution in the same transaction; it needs a `close` of its own."""
+        return await Record.lock(self._scope, execution_id)
+
+    async def take_over(self, ran: Sequence[Ran]) -> None:
+        """Copies records of an earlier execution into this one, with their events, and counts them."""
+        await copy_steps(self._driver, self.row.id, {each.id: new_id() for each in ran})
+        for each in ran:
+            self._count(each.path, each.status)
+            told = {"stepKey": each.step_key, "path": each.path, "attempt": each.attempt, "status": each.status.value}
+            self.event("step.status", {**told, "error": None, "reusedFrom": str(each.id)})
+
     async def nested(self) -> list["Record"]:
         """The runs nested in this one that have not ended, locked, the outer before the inner. Each needs `close`."""
         ids = await find_nested(self._driver, self.row.id)
-        return [await Record.lock(self._scope, each) for each in ids]
+        return [await self.beside(each) for each in ids]
 
     async def step(self, step_run_id: UUID) -> Step | None:
         """The record of this id, if there is one."""
@@ -144,7 +158,7 @@ class Record:
         self._steps[step.id] = step
         self._looked_for.add(step.id)
         self._pending.opened.append(step)
-        self.count(step)
+        self._count(step.path, step.status)
         self.event("step.status", step_payload(step))
         return step
 
@@ -166,14 +180,8 @@ class Record:
         self._spend(step, outcome)
         self._pending.change(step)
         if outcome.last:
-            self.count(step)
+            self._count(step.path, step.status)
         self.event("step.status", step_payload(step) | {"durationMs": step.duration_ms})
-
-    def count(self, step: Step) -> None:
-        """Counts an ended step of the top level."""
-        counter = _STEP_COUNTER.get(step.status) if is_top_level(step.path) else None
-        if counter:
-            setattr(self.row, counter, getattr(self.row, counter) + 1)
 
     def log(self, lines: Iterable[tuple[UUID, LogLine]]) -> None:
         """Appends log lines under consecutive numbers."""
@@ -205,6 +213,12 @@ class Record:
         row.duration_ms = milliseconds(row.started_at or row.queued_at, row.completed_at)
         row.outputs, row.error = outcome.outputs, outcome.error
         await close_waits(self._driver, row.id)
+
+    def _count(self, path: str, status: StepStatus) -> None:
+        """Counts an ended step of the top level."""
+        counter = _STEP_COUNTER.get(status) if is_top_level(path) else None
+        if counter:
+            setattr(self.row, counter, getattr(self.row, counter) + 1)
 
     def _next(self) -> int:
         self.row.last_seq += 1

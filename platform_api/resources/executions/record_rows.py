@@ -147,6 +147,17 @@ _NESTED = sql.SQL(
     "select e.id from executions e join family f using (id) "
     "where level > 0 and status in ('PENDING', 'RUNNING', 'PAUSED') order by level"
 )
+_COPY = _names(
+    (
+        *("tenant_id", "agent_id", "step_key", "path", "attempt", "status", "started_at", "completed_at"),
+        *("duration_ms", "input", "output", "output_ref", "preview", "error"),
+    )
+)
+_COPIED = sql.SQL(
+    "insert into step_runs (id, execution_id, reused_from, {columns}) "
+    "select copies.id, %s, coalesce(reused_from, step_runs.id), {columns} from step_runs "
+    "join unnest(%s::uuid[], %s::uuid[]) as copies(was, id) on copies.was = step_runs.id"
+).format(columns=_COPY)
 _HAS_LINE = sql.SQL("select exists (select from execution_logs where id = %s)")
 _CLOSE_WAITS = sql.SQL("update step_waits set closed_at = now() where execution_id = %s and closed_at is null")
 _NOTIFY = sql.SQL("select pg_notify(%s, %s)")
@@ -185,6 +196,11 @@ async def has_line(driver: Driver, line_id: UUID) -> bool:
     """Whether a log line of this id is there."""
     found = await (await driver.execute(_HAS_LINE, [line_id])).fetchone()
     return bool(found and found[0])
+
+
+async def copy_steps(driver: Driver, execution_id: UUID, copies: Mapping[UUID, UUID]) -> None:
+    """Copies records of an earlier execution, each under its new id; what they have used was counted there."""
+    await driver.execute(_COPIED, [execution_id, list(copies), list(copies.values())])
 
 
 async def close_waits(driver: Driver, execution_id: UUID) -> None:

@@ -1,11 +1,11 @@
 """Executions and their records, read. Statuses are written by the journal alone."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
-from sqlalchemy.orm import defer
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true
+from sqlalchemy.orm import aliased, defer
 from sqlmodel import col
 
 from flows.states import ExecutionStatus
@@ -15,7 +15,9 @@ from platform_api.db.models import Agent, Execution, ExecutionLog, StepRun, Work
 from platform_api.db.repository import Repository
 from platform_api.errors import NotFound
 from platform_api.resources.agents.visibility import Reach
-from platform_api.resources.executions.filters import HistoryFilters, LogFilters
+from platform_api.resources.executions.filters import ExecutionFilters, HistoryFilters, LogFilters
+
+_OPEN = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
 
 _LEVELS = tuple(LogLevel)
 """From the lightest to the gravest."""
@@ -70,6 +72,28 @@ class ExecutionRepository(Repository[Execution]):
         page_of_rows = statement.options(*_without_heavy())
         page_of_rows = page_of_rows.order_by(*order_by).limit(page_size).offset((page - 1) * page_size)
         return [(row[0], row[1]) for row in (await self.session.execute(page_of_rows)).all()], counted
+
+    async def open_retry_of(self, execution_id: UUID) -> UUID | None:
+        """The retry of an execution that is not over."""
+        mine = (col(Execution.tenant_id) == self.tenant_id, col(Execution.retry_of) == execution_id)
+        found = select(col(Execution.id)).where(*mine, col(Execution.status).in_(_OPEN)).limit(1)
+        return (await self.session.execute(found)).scalar_one_or_none()
+
+    async def retryable(
+        self, filters: ExecutionFilters, within: Reach, statuses: Collection[ExecutionStatus], *, limit: int
+    ) -> tuple[list[UUID], int]:
+        """The oldest executions of these statuses that nobody has retried, and how many more there are."""
+        conditions = [_visible(within), *_conditions(filters), col(Execution.parent_execution_id).is_(None)]
+        if filters.workflow_id is not None:
+            conditions.append(col(Execution.workflow_id) == filters.workflow_id)
+        retry = aliased(Execution)
+        retried = exists().where(col(retry.retry_of) == col(Execution.id))
+        of_workflow = col(Execution.workflow_id).is_not(None)
+        found = self._joined().where(*conditions, of_workflow, col(Execution.status).in_(statuses), ~retried)
+        oldest = found.with_only_columns(col(Execution.id)).order_by(col(Execution.id))
+        counted = (await self.session.execute(select(func.count()).select_from(oldest.subquery()))).scalar_one()
+        ids = list(await self.session.scalars(oldest.limit(limit)))
+        return ids, counted - len(ids)
 
     def _joined(self) -> Select[tuple[Execution, Workflow]]:
         return (

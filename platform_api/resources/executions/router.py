@@ -23,13 +23,17 @@ from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.filters import ExecutionFilters, HistoryFilters, LogFilters
 from platform_api.resources.executions.launch import Launcher
 from platform_api.resources.executions.resumption import Resumption
+from platform_api.resources.executions.retrying import Retrying
 from platform_api.resources.executions.schemas import (
     AgentTest,
     AgentTestView,
     ExecutionCancelled,
     ExecutionResume,
     ExecutionResumed,
+    ExecutionRetried,
+    ExecutionRetry,
     ExecutionRow,
+    ExecutionsRetried,
     ExecutionStart,
     ExecutionStarted,
     ExecutionView,
@@ -52,6 +56,7 @@ router = APIRouter(tags=["Executions"], route_class=RecordedRoute)
 Reader = Annotated[TenantScope, requires(Permission.EXECUTIONS_READ)]
 Starter = Annotated[TenantScope, requires(Permission.WORKFLOWS_EXECUTE)]
 Resumer = Annotated[TenantScope, requires(Permission.EXECUTIONS_RESUME)]
+Retrier = Annotated[TenantScope, requires(Permission.EXECUTIONS_EXECUTE)]
 Canceller = Annotated[TenantScope, requires(Permission.EXECUTIONS_CANCEL)]
 Tester = Annotated[Principal, permits(Permission.AGENTS_EXECUTE)]
 SORTABLE = {
@@ -62,6 +67,7 @@ SORTABLE = {
     "status": Execution.status,
 }
 StartDep = Annotated[ExecutionStart, Body(default_factory=ExecutionStart)]
+RetryDep = Annotated[ExecutionRetry, Body(default_factory=ExecutionRetry)]
 OrderDep = Annotated[Sorting, sorting(SORTABLE)]
 
 
@@ -137,6 +143,38 @@ async def get_execution(execution_id: UUID, scope: Reader, orchestrator: Orchest
     service = ExecutionService(scope)
     execution, workflow = await service.get(execution_id)
     return ok(full_view(execution, workflow, orchestrator.run_url, await service.waits(execution)))
+
+
+@router.post("/executions/retry", responses=errors(400, 401, 403))
+async def retry_executions(
+    scope: Retrier,
+    filters: Annotated[ExecutionFilters, Query()],
+    sessions: SessionsDep,
+    orchestrator: OrchestratorDep,
+) -> Envelope[ExecutionsRetried]:
+    """Retries failed, cancelled and timed-out runs: those that the filters name and nobody has retried, oldest first.
+
+    100 a call; `left` says how many more there are. A run that cannot be retried is answered with the reason.
+    """
+    delivery = Delivery(sessions=sessions, orchestrator=orchestrator, tenant_id=scope.tenant_id)
+    return ok(await Retrying(scope, delivery).retry_many(filters))
+
+
+@router.post(
+    "/executions/{execution_id}/retry",
+    status_code=status.HTTP_201_CREATED,
+    responses=errors(400, 401, 403, 404, 409),
+)
+async def retry_execution(
+    execution_id: UUID, body: RetryDep, scope: Retrier, sessions: SessionsDep, orchestrator: OrchestratorDep
+) -> Envelope[ExecutionRetried]:
+    """Goes on with a failed, cancelled or timed-out run as a new execution, linked by `retryOf`.
+
+    Finished steps keep their results, only the rest runs. `fromStep` runs one step and what depends on it again, also
+    of a completed run.
+    """
+    delivery = Delivery(sessions=sessions, orchestrator=orchestrator, tenant_id=scope.tenant_id)
+    return ok(await Retrying(scope, delivery).retry(execution_id, body))
 
 
 @router.post(

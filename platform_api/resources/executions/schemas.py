@@ -166,6 +166,45 @@ class ExecutionResumed(View):
     answered_at: UtcTime
 
 
+class ExecutionRetry(Body):
+    """How a run is to go on. Steps that have finished keep their results; without anything only the rest runs."""
+
+    from_step: Annotated[
+        str | None,
+        Field(min_length=1, max_length=2_000, description="a path, or a bare key where only one step has it"),
+    ] = None
+    inputs: Annotated[
+        JsonObject | None, Field(description="other inputs: every step runs again, or those from `fromStep` on")
+    ] = None
+    workflow_version: Annotated[
+        Annotated[int, Field(ge=1, le=2_147_483_647)] | Literal["latest"] | None,
+        Field(description="another version of the workflow; the one that ran when left out"),
+    ] = None
+
+
+class ExecutionRetried(ExecutionStarted):
+    """The new execution. `reusedSteps` are the records that it took over; `GET …/steps` shows them."""
+
+    retry_of: UUID
+    reused_steps: int
+
+
+class RefusedRetry(View):
+    """A run that was not retried: the code and message that a retry of it alone is refused with."""
+
+    execution_id: UUID
+    code: str
+    message: str
+
+
+class ExecutionsRetried(View):
+    """What the call has started and what it could not. `left` runs fit the filters beyond the 100 of one call."""
+
+    started: list[ExecutionRetried]
+    refused: list[RefusedRetry]
+    left: int
+
+
 class ExecutionCancelled(View):
     """A run whose end was asked for. One that is RUNNING still is CANCELLED within 5 seconds."""
 
@@ -193,6 +232,7 @@ class StepRunView(View):
     input: Any
     output: Any
     output_ref: str | None
+    reused_from: Annotated[UUID | None, Field(description="the step run of an earlier execution whose result it is")]
     preview: Any
     error: dict[str, Any] | None
     usage: StepUsage

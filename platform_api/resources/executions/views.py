@@ -13,6 +13,7 @@ from platform_api.resources.executions.schemas import (
     AgentTestView,
     ExecutionCancelled,
     ExecutionResumed,
+    ExecutionRetried,
     ExecutionRow,
     ExecutionStarted,
     ExecutionView,
@@ -46,6 +47,12 @@ def started(execution: Execution) -> ExecutionStarted:
         run_at=due_at(execution),
         created_at=execution.created_at,
     )
+
+
+def retried_view(execution: Execution, *, reused: int) -> ExecutionRetried:
+    """The answer to a retry that has taken over so many records."""
+    assert execution.retry_of is not None
+    return ExecutionRetried(**dict(started(execution)), retry_of=execution.retry_of, reused_steps=reused)
 
 
 def cancelled_view(execution: Execution) -> ExecutionCancelled:
