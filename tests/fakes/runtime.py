@@ -70,6 +70,23 @@ class MemoryJournal:
         """The journal of an execution: this one unless it is a nested one's."""
         return self.books.get(execution_id, self)
 
+    def lose(self) -> None:
+        """What recovery writes of a run whose process has died: steps that were at work failed, all else is paused."""
+        for book in (self, *self.books.values()):
+            if is_final(book.status):
+                continue
+            book.status = ExecutionStatus.PAUSED
+            for row in [row for row in book.rows.values() if row.status is StepStatus.RUNNING]:
+                if row.attempt.agent and row.attempt.path not in self._nested_paths():
+                    error = {"code": "WORKER_LOST", "message": "as told"}
+                    row.outcome = StepOutcome(status=StepStatus.FAILED, error=error, last=False)
+                    row.status = StepStatus.FAILED
+                else:
+                    row.status = StepStatus.PAUSED
+
+    def _nested_paths(self) -> set[str | None]:
+        return {book.parent_path for book in self.books.values()}
+
     def past(self) -> Past:
         """What a process that takes the run up is told; by the rules of the real journal."""
         newest: dict[str, MemoryRow] = {}
@@ -322,8 +339,9 @@ class Drive:
 
     @property
     def statuses(self) -> dict[str, StepStatus]:
-        """How each step stands, by path."""
-        return {row.attempt.path: row.status for row in self.journal.rows.values()}
+        """How each step stands, by path: as its newest attempt does."""
+        rows = sorted(self.journal.rows.values(), key=lambda row: row.attempt.attempt)
+        return {row.attempt.path: row.status for row in rows}
 
 
 def a_condition(
