@@ -18,6 +18,8 @@ class DatasetRef(BaseModel):
     bytes: int
     columns: dict[str, str] = Field(default_factory=dict)
     """Column name to Polars type name, in order."""
+    sha256: str = Field(default="", exclude=True)
+    """Of the stored file; told by the store, and no part of what travels."""
 
 
 class Usage(BaseModel):
@@ -49,6 +51,21 @@ class ArtifactFile(BaseModel):
     bytes: int
     sha256: str
     rows: int | None = None
+    schema_: dict[str, str] | None = None
+    """Column name to type, of a table; the column `schema` of the record."""
+
+    @classmethod
+    def of_dataset(cls, dataset: DatasetRef) -> "ArtifactFile":
+        """A stored table as a file to list."""
+        return cls(
+            name="dataset.parquet",
+            media_type="application/vnd.apache.parquet",
+            uri=dataset.uri,
+            bytes=dataset.bytes,
+            sha256=dataset.sha256,
+            rows=dataset.rows,
+            schema_=dataset.columns,
+        )
 
 
 class AgentResult(BaseModel):

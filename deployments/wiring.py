@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
@@ -24,29 +24,40 @@ from platform_api.db.models import Execution
 from platform_api.errors import InvalidState
 from platform_api.kit import clock
 from platform_api.kit.crypto import Cipher
-from platform_api.kit.result_store import LocalResultStore
+from platform_api.kit.result_stores import open_result_store
 from platform_api.resources.executions.adoption import Adoption, adopt, workflow_plan
 from platform_api.resources.executions.claims import Claims
 from platform_api.resources.executions.journal import Journal, find_driven
 from platform_api.resources.executions.operator_answers import OperatorAnswers
 from platform_api.resources.executions.past import load_past
+from platform_api.resources.executions.recovery import Loss, Recovery, find_lost
 from platform_api.resources.executions.repository import ExecutionRepository
 from platform_api.resources.secrets.vault import Vault
 from platform_api.settings import Settings
 
 
+GONE_LOOKS, GONE_LOOK_SECONDS = 40, 0.05
+
+
+class AlreadyRunning(Exception):
+    """Prefect has given out a run that another process runs; whoever got it second leaves it."""
+
+
 class Wiring:
     """One per process; `open_run` is what a flow calls first."""
 
-    def __init__(self, settings: Settings, engine: AsyncEngine) -> None:
+    def __init__(
+        self, settings: Settings, engine: AsyncEngine, *, on_taken_over: Callable[[], object] = lambda: None
+    ) -> None:
         self.sessions = session_maker(engine)
         self.cipher = Cipher.of(settings.auth)
         self.orchestrator = _orchestrator(settings)
         self._settings = settings
         self._executors = executors()
         self._files = tenants_files(settings)
-        self._results = LocalResultStore(result_folder(settings))
+        self._results = open_result_store(settings)
         self._claims = Claims(libpq_url(settings.database))
+        self._on_taken_over = on_taken_over
         self._cpu_slots = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def open_run(self, flow_run: FlowRun, workflow_id: UUID | None, *, run_count: int) -> tuple[Run, Ports]:
@@ -58,6 +69,8 @@ class Wiring:
         `run_count` counts from 1: Prefect gives a run that is retried in its UI the next number under the same id.
         """
         execution = await self._known(flow_run, run_count)
+        if execution is not None and execution.status is ExecutionStatus.RUNNING:
+            raise AlreadyRunning(f"execution {execution.id} is run by another process")
         execution = execution or await self._adopted(flow_run, workflow_id, run_count)
         if execution.status is ExecutionStatus.PAUSED:
             answers = OperatorAnswers(
@@ -79,7 +92,7 @@ class Wiring:
 
     def journal(self, tenant_id: UUID) -> Journal:
         """The writer of one tenant's run records."""
-        return Journal(self.sessions, tenant_id)
+        return Journal(self.sessions, tenant_id, on_taken_over=self._on_taken_over)
 
     async def request_cancel(self, flow_run_id: UUID, message: str) -> None:
         """Records that Prefect asks for the end of a run; one that is not running ends with it."""
@@ -104,6 +117,24 @@ class Wiring:
         await self.journal(tenant_id).abandoned(execution_id, code=code, message=message, status=status)
         async with tenant_scope(self.sessions, tenant_id) as scope:
             return await ExecutionRepository(scope).status_of(execution_id)
+
+    async def recover(self, flow_run_id: UUID, *, died: bool) -> Loss | None:
+        """Takes back the run whose process has ended, so that another goes on with it; None where it has no row yet.
+
+        The database needs a moment to see that a process is gone.
+        """
+        async with system_scope(self.sessions) as scope:
+            run = await find_lost(scope.session, flow_run_id)
+        if run is None:
+            await self.orchestrator.put_back(flow_run_id)
+            return None
+        recovery = Recovery(sessions=self.sessions, orchestrator=self.orchestrator)
+        for _ in range(GONE_LOOKS):
+            loss = await recovery.recover(run, died=died)
+            if loss is not Loss.DRIVEN:
+                break
+            await asyncio.sleep(GONE_LOOK_SECONDS)
+        return loss
 
     async def _known(self, flow_run: FlowRun, run_count: int) -> Execution | None:
         """The newest execution of the flow run, None where Prefect runs anew what has ended (or what is not ours)."""
@@ -170,11 +201,6 @@ class Wiring:
         )
 
 
-def result_folder(settings: Settings) -> Path:
-    """Where large results lie."""
-    return Path(settings.runs.result_store_url or settings.data_dir / "results")
-
-
 def tenants_files(settings: Settings) -> Path:
     """Where sinks of data agents write: a folder for each tenant, the first of its data roots and of nobody else's."""
     folder = settings.data_dir / "files"
@@ -183,10 +209,15 @@ def tenants_files(settings: Settings) -> Path:
 
 
 @asynccontextmanager
-async def wired(settings: Settings, *, application_name: str) -> AsyncIterator[Wiring]:
-    """A process's wiring, with its connections closed at the end."""
+async def wired(
+    settings: Settings, *, application_name: str, on_taken_over: Callable[[], object] = lambda: None
+) -> AsyncIterator[Wiring]:
+    """A process's wiring, with its connections closed at the end.
+
+    `on_taken_over` is called when a run of this process turns out to be another's by now.
+    """
     engine = create_engine(settings.database, application_name=application_name)
-    wiring = Wiring(settings, engine)
+    wiring = Wiring(settings, engine, on_taken_over=on_taken_over)
     try:
         yield wiring
     finally:

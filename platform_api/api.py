@@ -15,6 +15,7 @@ from platform_api.kit.asgi.messages import ScopeMap
 from platform_api.kit.asgi.request_figures import UNROUTED
 from platform_api.resources.agents.router import router as agents
 from platform_api.resources.api_keys.router import router as api_keys
+from platform_api.resources.artifacts.router import router as artifacts
 from platform_api.resources.audit_log.router import router as audit_logs
 from platform_api.resources.auth.router import router as auth
 from platform_api.resources.documentation.router import router as documentation
@@ -88,6 +89,8 @@ v1.include_router(templates)
 v1.include_router(executions)
 # /api/v1/executions/{id}/stream, /api/v1/executions/{id}/stream-token
 v1.include_router(streams)
+# /api/v1/executions/{id}/artifacts, /api/v1/artifacts/{id}
+v1.include_router(artifacts)
 # /api/v1/events
 v1.include_router(events)
 # /api/v1/docs, /api/v1/openapi.json

@@ -12,6 +12,7 @@
     ├── Conflict              409 CONFLICT             clashes with what is stored
     │   ├── VersionConflict       VERSION_CONFLICT     somebody else changed it in between
     │   └── InvalidState          INVALID_STATE        the resource's status does not allow it
+    ├── RangeNotSatisfiable   416 RANGE_NOT_SATISFIABLE  a span of bytes behind a file's end
     ├── AccountLocked         423 ACCOUNT_LOCKED
     ├── RateLimited           429 RATE_LIMITED
     └── ServiceUnavailable    503 SERVICE_UNAVAILABLE
@@ -112,6 +113,13 @@ class InvalidState(Conflict):
     code = "INVALID_STATE"
 
 
+class RangeNotSatisfiable(PlatformError):
+    """The span of bytes that was asked for lies behind the file's end; `Content-Range` says how long it is."""
+
+    status = 416
+    code = "RANGE_NOT_SATISFIABLE"
+
+
 class AccountLocked(PlatformError):
     """Too many failed logins; the header `Retry-After` says how long."""
 
@@ -140,3 +148,7 @@ class IllegalMove(Exception):
         super().__init__(f"{what} is {current}; {wanted} may not follow")
         self.current = current
         self.wanted = wanted
+
+
+class TakenOver(IllegalMove):
+    """A write of a process that was thought dead and whose run another one drives by now; nothing was written."""

@@ -32,7 +32,9 @@ from platform_api.kit.asgi.requests import Requests
 from platform_api.kit.asgi.security_headers import SecurityHeaders
 from platform_api.kit.asgi.unhandled import UnhandledErrors
 from platform_api.kit.logging import configure_logging
+from platform_api.kit.result_stores import open_result_store
 from platform_api.problems import Cors, install_problem_handlers
+from platform_api.resources.artifacts.service import Downloads
 from platform_api.resources.health.metrics import Metrics
 from platform_api.resources.health.service import platform_version
 from platform_api.resources.secrets.keys import check_keys
@@ -47,10 +49,12 @@ _INPUTS = re.compile(r"/api/v1/(workflows/[^/]+/execute|executions/[^/]+/(retry|
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _REQUEST_HEADERS = [
     *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID", "X-API-Key", "X-Request-ID"),
+    *("If-Range", "Range"),
 ]
 _RESPONSE_HEADERS = [
     *("ETag", "Idempotency-Replayed", "Retry-After", "X-Request-ID"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+    *("Accept-Ranges", "Content-Disposition", "Content-Range"),
 ]
 _DESCRIPTION = "Agents, workflows and their runs. Send `Authorization: Bearer <access token>` or `X-API-Key: <key>`."
 
@@ -156,6 +160,8 @@ def _lifespan(settings: Settings, given: Orchestrator | None, figures: RequestFi
             streams = _event_streams(settings, platform, figures)
             closing.push_async_callback(streams.aclose)
             app.state.streams = streams
+            app.state.downloads = Downloads(platform.sessions, open_result_store(settings))
+            closing.callback(app.state.downloads.close)
             yield {LEAVE: streams.end_all}
 
     return lifespan

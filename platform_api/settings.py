@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from platform_api.weak_settings import equal_secrets, guessable_secrets, plain_origins, weak_password, weak_rounds
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -351,8 +352,44 @@ class RunSettings(_Group):
         (), alias="DATA_ROOTS", description="folders that data agents of all tenants may read, comma-separated"
     )
     result_store_url: str = Field(
-        "", alias="RESULT_STORE_URL", description="folder of large results; `<data folder>/results` when unset"
+        "",
+        alias="RESULT_STORE_URL",
+        description="where large results lie: a folder, or `s3://bucket/prefix`; `<data folder>/results` when unset",
     )
+    result_cache_bytes: int = Field(
+        10_737_418_240,
+        alias="TURBOCAT_RESULT_CACHE_BYTES",
+        ge=0,
+        description="bytes of results in S3 that a machine keeps in `<data folder>/result-cache`; what was used in the "
+        "last hour stays in any case",
+    )
+    s3_endpoint_url: str | None = Field(
+        None,
+        alias="TURBOCAT_S3_ENDPOINT_URL",
+        pattern=r"^https?://[^\s?#@]+$",
+        description="server that speaks S3; Amazon's when unset",
+    )
+    s3_region: str = Field("us-east-1", alias="TURBOCAT_S3_REGION", description="region of the bucket")
+    s3_access_key_id: SecretStr | None = Field(
+        None, alias="TURBOCAT_S3_ACCESS_KEY_ID", description="key of the bucket; the machine's own role when unset"
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        None, alias="TURBOCAT_S3_SECRET_ACCESS_KEY", description="secret that belongs to the key"
+    )
+
+    @field_validator("result_store_url")
+    @classmethod
+    def _is_a_store(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if "://" in value and (parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc)):
+            raise ValueError("must be a folder or s3://bucket/prefix; credentials have settings of their own")
+        return value
+
+    @model_validator(mode="after")
+    def _has_whole_credentials(self) -> "RunSettings":
+        if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
+            raise ValueError("TURBOCAT_S3_ACCESS_KEY_ID and TURBOCAT_S3_SECRET_ACCESS_KEY: set both or neither")
+        return self
 
     @field_validator("egress_allow", "data_roots", mode="before")
     @classmethod

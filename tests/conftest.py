@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.fixtures.http",
     "tests.fixtures.stack",
     "tests.fixtures.live",
+    "tests.fixtures.s3",
     "tests.fixtures.node",
     "tests.fixtures.redis",
 ]

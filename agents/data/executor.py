@@ -14,7 +14,7 @@ from agents.data.quality import summary
 from agents.data.reading import SourceReader
 from agents.data.stopping import StopSignal, run_stoppable
 from agents.data.writing import write_sink
-from agents.result import AgentResult, DatasetRef
+from agents.result import AgentResult, ArtifactFile, DatasetRef
 from agents.spec import AgentSpec
 
 
@@ -47,7 +47,8 @@ class DataExecutor:
         sink = await run_stoppable(self._pool, run.stop, run.write) if run.config.sink else None
         datasets = run.context.datasets
         reference = await datasets.keep(run.staged, rows=result.rows, columns=result.columns)
-        return AgentResult(output=_output(result, reference, sink), preview=result.preview)
+        output = _output(result, reference, sink)
+        return AgentResult(output=output, preview=result.preview, artifacts=(ArtifactFile.of_dataset(reference),))
 
 
 class _Run:

@@ -33,7 +33,6 @@ def main() -> int:
         descriptor=descriptor,
         http=HttpProtocol,
         log_config=None,
-        access_log=False,  # ours (`kit.asgi.requests`) leaves out query strings, where stream tokens stand
         proxy_headers=False,  # uvicorn believes any local peer; `kit.asgi.client_address` decides by TRUSTED_PROXIES
         server_header=False,
         **own,

@@ -24,6 +24,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """The first request's time begins."""
+        self.access_log = False  # ours (`kit.asgi.requests`) leaves out query strings, where stream tokens stand
         super().connection_made(transport)
         self._wait()
 

@@ -32,6 +32,7 @@ _MEANINGS: Mapping[int, str] = {
     409: "Clashes with what is stored",
     413: "The body is larger than the server takes",
     415: "The body is not JSON",
+    416: "The file is shorter than that; `Content-Range` says how long it is",
     423: "Too many failed logins; `Retry-After` says how many seconds to wait",
     429: "Too many calls; `Retry-After` says how many seconds to wait",
     500: "Something went wrong on the server; the request id finds it in the logs",

@@ -13,6 +13,7 @@ CODES: Mapping[int, tuple[str, ...]] = {
     409: ("CONFLICT", "VERSION_CONFLICT", "INVALID_STATE"),
     413: ("PAYLOAD_TOO_LARGE",),
     415: ("UNSUPPORTED_MEDIA_TYPE",),
+    416: ("RANGE_NOT_SATISFIABLE",),
     423: ("ACCOUNT_LOCKED",),
     429: ("RATE_LIMITED",),
     500: ("INTERNAL_ERROR",),

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,6 +17,36 @@ from agents.result import DatasetRef
 
 _URI = re.compile(r"^tc://([0-9a-f]{2})/([0-9a-f]{64})(\.[a-z0-9]{1,10})$")
 _CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A file under the hash of its content."""
+
+    sha256: str
+    suffix: str
+    bytes: int
+
+    @property
+    def key(self) -> str:
+        """Where it lies, below the store's root."""
+        return f"{self.sha256[:2]}/{self.sha256}{self.suffix}"
+
+    @property
+    def uri(self) -> str:
+        """What it is named in records."""
+        return f"tc://{self.key}"
+
+    def as_dataset(self, *, rows: int, columns: dict[str, str]) -> DatasetRef:
+        """It as a table."""
+        return DatasetRef(
+            uri=self.uri,
+            format=self.suffix.removeprefix("."),
+            rows=rows,
+            bytes=self.bytes,
+            columns=columns,
+            sha256=self.sha256,
+        )
 
 
 class LocalResultStore:
@@ -34,8 +65,8 @@ class LocalResultStore:
 
     async def keep(self, staged: Path, *, rows: int, columns: dict[str, str]) -> DatasetRef:
         """Takes a staged file in; its old path is gone afterwards."""
-        uri, size = await asyncio.to_thread(self._take_in, staged)
-        return DatasetRef(uri=uri, format=staged.suffix.removeprefix("."), rows=rows, bytes=size, columns=columns)
+        stored = await asyncio.to_thread(self._take_in, staged)
+        return stored.as_dataset(rows=rows, columns=columns)
 
     async def keep_json(self, payload: bytes) -> str:
         """Stores JSON and returns its uri."""
@@ -47,28 +78,39 @@ class LocalResultStore:
 
     def locate(self, uri: str) -> Path:
         """The file behind a uri; raises `InputInvalid` for anything that this store never gave out."""
-        match = _URI.match(uri)
-        if match is None:
-            raise InputInvalid(f"{uri!r} is no reference to a stored result", hint="hand on a step's output as it is")
-        path = self._root / match[1] / f"{match[2]}{match[3]}"
+        path = self._root / key_of(uri)
         if not path.is_file():
-            raise InputInvalid(f"The stored result {uri} is gone", hint="run the step that made it again")
+            raise gone(uri)
         return path
 
     def _write_json(self, payload: bytes) -> str:
         staged = self.stage(".json")
         staged.write_bytes(payload)
-        return self._take_in(staged)[0]
+        return self._take_in(staged).uri
 
-    def _take_in(self, staged: Path) -> tuple[str, int]:
-        digest, size = _flush_and_hash(staged)
-        folder = self._root / digest[:2]
-        folder.mkdir(exist_ok=True)
-        staged.replace(folder / f"{digest}{staged.suffix}")
-        return f"tc://{digest[:2]}/{digest}{staged.suffix}", size
+    def _take_in(self, staged: Path) -> Stored:
+        stored = flush_and_hash(staged)
+        target = self._root / stored.key
+        target.parent.mkdir(exist_ok=True)
+        staged.replace(target)
+        return stored
 
 
-def _flush_and_hash(path: Path) -> tuple[str, int]:
+def key_of(uri: str) -> str:
+    """Where the file behind a uri lies, below a store's root; raises `InputInvalid` for what no store gave out."""
+    match = _URI.match(uri)
+    if match is None:
+        raise InputInvalid(f"{uri!r} is no reference to a stored result", hint="hand on a step's output as it is")
+    return f"{match[1]}/{match[2]}{match[3]}"
+
+
+def gone(uri: str) -> InputInvalid:
+    """The error for a file that the store had once."""
+    return InputInvalid(f"The stored result {uri} is gone", hint="run the step that made it again")
+
+
+def flush_and_hash(path: Path) -> Stored:
+    """What the file is stored as; it outlasts a crash from now on."""
     digest = hashlib.sha256()
     size = 0
     with path.open("rb") as file:
@@ -76,4 +118,4 @@ def _flush_and_hash(path: Path) -> tuple[str, int]:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
-    return digest.hexdigest(), size
+    return Stored(sha256=digest.hexdigest(), suffix=path.suffix, bytes=size)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import polars as pl
 import pytest
 from sqlalchemy import update
 from sqlmodel import col
@@ -20,21 +21,24 @@ from platform_api.access.tokens import Tokens
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Agent, ApiKey, Template, User, UserSession, Workflow
 from platform_api.resources.executions import agent_tests
+from platform_api.resources.executions.journal import Journal
 from platform_api.resources.sessions.login import LoginSessions
 from platform_api.settings import LimitSettings, Settings
 from tests.factories.api import Api, by_key, colleague, owner
+from tests.factories.artifacts import make_dataset
 from tests.factories.templates import template_body
 
 NARROW = frozenset({"agents:read", "agents:update", "executions:read"})
 
 
 def unhurried(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Nobody calls too often, and nobody waits for the test of an agent that nothing runs."""
+    """Nobody calls too often, and nobody waits for the test of an agent, or the end of a run, that nothing runs."""
     monkeypatch.setattr(agent_tests, "GRACE_SECONDS", 0.0)
     generous = {name: 1_000_000 for name in LimitSettings.model_fields if name.endswith("_per_minute")}
     limits = settings.limits.model_copy(update=generous)
     runs = settings.runs.model_copy(update={"agent_test_seconds": 0.01})
-    return settings.model_copy(update={"limits": limits, "runs": runs})
+    streams = settings.streams.model_copy(update={"seconds": 0.01})
+    return settings.model_copy(update={"limits": limits, "runs": runs, "streams": streams})
 
 
 class Caller(StrEnum):
@@ -171,6 +175,15 @@ async def _execution(world: World, caller: Api, whose: Whose) -> dict[str, str]:
     return {"execution_id": started["executionId"]}
 
 
+async def _artifact(world: World, caller: Api, whose: Whose) -> dict[str, str]:
+    execution = await _execution(world, caller, whose)
+    journal, key = Journal(world.sessions, world.maker(whose).tenant_id), UUID(execution["execution_id"])
+    await journal.run_started(key, prefect_flow_run_id=uuid4(), run_count=1)
+    await make_dataset(world.settings, journal, key, pl.DataFrame({"a": [1]}))
+    listed = await world.maker(whose).get(f"/executions/{key}/artifacts")
+    return {"artifact_id": listed.json()["data"][0]["id"]}
+
+
 async def _template(world: World, caller: Api, whose: Whose) -> dict[str, str]:
     template = await world.maker(whose).made("/templates", template_body())
     await world.hand_over(Template, template["id"], caller, whose)
@@ -295,6 +308,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "/agents/{agent_id}": Kind(_agent, _owned, shareable=True),
+    "/artifacts/{artifact_id}": Kind(_artifact, _owned, shareable=True),
     "/api-keys/{key_id}": Kind(_key, _personal),
     "/auth/sessions/{session_id}": Kind(_session, _hidden),
     "/executions/{execution_id}": Kind(_execution, _owned, shareable=True),

@@ -11,7 +11,7 @@ from sqlalchemy import text as statement
 from sqlalchemy.ext.asyncio import AsyncSession
 
 LIVE_CHANNEL = "turbocat_live"
-"""Payload: `{"executionId", "type", "data"}`."""
+"""Payload: `{"executionId", "type", "number", "data"}`."""
 
 _CHARACTERS = 1000
 """Of one notification, which PostgreSQL bounds at 8000 bytes; JSON makes at most 6 of a character."""
@@ -21,10 +21,11 @@ _NOTIFY = statement("select pg_notify(:channel, :payload)")
 
 async def announce_tokens(session: AsyncSession, execution_id: UUID, *, step_key: str, path: str, text: str) -> None:
     """Tells listeners a piece of a model's answer, when the caller's transaction is committed."""
-    for piece in _pieces(text):
+    for number, piece in enumerate(_pieces(text)):
         message = {
             "executionId": str(execution_id),
             "type": "token",
+            "number": number,  # PostgreSQL drops the second of two equal notifications of one transaction
             "data": {"stepKey": step_key, "path": path, "text": piece},
         }
         await session.execute(_NOTIFY, {"channel": LIVE_CHANNEL, "payload": orjson.dumps(message).decode()})

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import literal, null, select, union_all
+from sqlalchemy import Text, Uuid, cast, literal, null, select, union_all
 from sqlmodel import col
 
 from platform_api.access.scope import TenantScope
@@ -61,7 +61,9 @@ class EntryRepository:
                 col(table.type).label("type"),
                 col(table.payload).label("payload"),
                 col(table.created_at).label("created_at"),
-                *(null().label(name) for name in ("id", "level", "message", "step_key", "step_run_id")),
+                cast(null(), Uuid).label("id"),
+                *(cast(null(), Text).label(name) for name in ("level", "message", "step_key")),
+                cast(null(), Uuid).label("step_run_id"),
             )
             .where(col(table.tenant_id) == self._tenant_id, col(table.execution_id) == execution_id)
             .where(col(table.seq) > seq)
@@ -79,7 +81,7 @@ class EntryRepository:
                 col(table.metadata_).label("payload"),
                 col(table.created_at).label("created_at"),
                 col(table.id).label("id"),
-                col(table.level).label("level"),
+                cast(col(table.level), Text).label("level"),
                 col(table.message).label("message"),
                 col(table.step_key).label("step_key"),
                 col(table.step_run_id).label("step_run_id"),
@@ -97,7 +99,7 @@ def _entry(row: Any) -> Entry:
     if row.id is not None:
         log = LogPart(
             id=row.id,
-            level=str(row.level),
+            level=row.level,
             message=row.message,
             step_key=row.step_key,
             step_run_id=row.step_run_id,

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 from flows.states import is_final
@@ -27,8 +28,10 @@ from platform_api.resources.streams.repository import EntryRepository
 from platform_api.settings import StreamSettings
 
 PAGE_ENTRIES = 200
-READS_AT_ONCE = 4
-"""Of the pool's connections; other requests need some too."""
+CONNECTIONS = 4
+"""How many of the pool all streams borrow at once; who needs one more waits, and other requests find some."""
+
+log = structlog.get_logger(__name__)
 
 Recheck = Callable[[], Awaitable[Principal]]
 """Who the caller is by now; raises `Unauthenticated` when they are nobody any more."""
@@ -41,7 +44,7 @@ class EventStreams:
         self.settings = settings
         self._sessions = sessions
         self._hub = hub
-        self._reading = asyncio.Semaphore(READS_AT_ONCE)
+        self.borrowing = asyncio.Semaphore(CONNECTIONS)
         self._open = 0
         self._gauge = Gauge("turbocat_event_streams_open", "Event streams of this process", registry=registry)
 
@@ -58,7 +61,7 @@ class EventStreams:
 
     async def standing(self, execution_id: UUID, caller: Principal) -> Standing:
         """How far the execution is; raises `NotFound` or `Forbidden`."""
-        async with tenant_scope(self._sessions, caller.tenant_id, caller) as scope:
+        async with self.borrowing, tenant_scope(self._sessions, caller.tenant_id, caller) as scope:
             return await ExecutionService(scope).standing(execution_id)
 
     def end_all(self) -> None:
@@ -89,7 +92,7 @@ class EventStreams:
         """Reads pages of the execution's record, each in a transaction of its own."""
 
         async def read(after: int) -> Sequence[Frame]:
-            async with self._reading, tenant_scope(self._sessions, tenant_id) as scope:
+            async with self.borrowing, tenant_scope(self._sessions, tenant_id) as scope:
                 entries = await EntryRepository(scope).after(execution_id, after, limit=PAGE_ENTRIES)
             return [frame_of(execution_id, entry) for entry in entries]
 
@@ -116,11 +119,18 @@ class _Stream:
         async with self._streams.counted():
             yield OPENING
             self._put_off_heartbeat()
-            async for chunk in self._backlog():
-                yield chunk
-            while not is_over and not self._has_ended:
-                async for chunk in self._live():
+            try:
+                async for chunk in self._all(is_over=is_over):
                     yield chunk
+            except Exception:  # the answer has begun: all that can be done is to end it, and the client comes again
+                log.exception("stream_broken")
+
+    async def _all(self, *, is_over: bool) -> AsyncIterator[bytes]:
+        async for chunk in self._backlog():
+            yield chunk
+        while not is_over and not self._has_ended:
+            async for chunk in self._live():
+                yield chunk
 
     async def _live(self) -> AsyncIterator[bytes]:
         """Joins the feed, reads what came in between, and goes on until something ends it.
@@ -157,7 +167,8 @@ class _Stream:
     async def _may_go_on(self) -> bool:
         """Whether the session or key is still good, and its owner still reads the execution."""
         try:
-            caller = await self._recheck()
+            async with self._streams.borrowing:
+                caller = await self._recheck()
             await self._streams.standing(self._execution_id, caller)
         except (Unauthenticated, Forbidden, NotFound):
             return False

@@ -1,0 +1,1 @@
+"""Files and datasets that runs have made: listed, downloaded, converted."""
