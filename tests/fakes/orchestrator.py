@@ -24,6 +24,11 @@ class FakeOrchestrator(Orchestrator):
         self.run_states: dict[UUID, RunState] = {}
         self.put_back_runs: list[UUID] = []
         self.crashed: list[UUID] = []
+        self.resumed: list[UUID] = []
+        self.not_resumable: set[UUID] = set()
+        """Flow runs that `resume` refuses."""
+        self.answers: dict[UUID, dict[str, Any]] = {}
+        """What was answered in the Prefect UI, by the id of the wait."""
         self.cancelling: list[UUID] = []
         self.cancelled: list[UUID] = []
 
@@ -71,6 +76,23 @@ class FakeOrchestrator(Orchestrator):
     async def put_back(self, flow_run_id: UUID) -> None:
         self._answer()
         self.put_back_runs.append(flow_run_id)
+
+    async def resume(self, flow_run_id: UUID) -> RunState | None:
+        self._answer()
+        if flow_run_id in self.not_resumable:
+            raise PrefectRefused("Prefect does not resume the run")
+        state = self.run_states.get(flow_run_id)
+        if state is not None and state.type == "PAUSED":
+            self.resumed.append(flow_run_id)
+        return state
+
+    async def given_answer(self, flow_run_id: UUID, wait_id: UUID) -> dict[str, Any] | None:
+        self._answer()
+        return self.answers.get(wait_id)
+
+    async def forget_answer(self, flow_run_id: UUID, wait_id: UUID) -> None:
+        self._answer()
+        self.answers.pop(wait_id, None)
 
     async def mark_crashed(self, flow_run_id: UUID, message: str) -> None:
         self._answer()

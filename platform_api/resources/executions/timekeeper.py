@@ -84,15 +84,18 @@ class Timekeeper:
         for run in runs:
             try:
                 state = await self._resumption.resume(run)
-                resumed += await self._settle(run, state)
+                goes_on = await self._settle(run, state)
             except PrefectUnavailable:
                 break
             except PrefectRefused as error:
                 log.warning("resumption_refused", execution_id=str(run.execution_id), reason=str(error))
-                await self._give_up(run, "Prefect does not let the run go on: its deployment is gone")
+                goes_on = await self._settle(run, None)
             except Exception:
                 log.exception("resumption_failed", execution_id=str(run.execution_id))
-            self._asked[run.execution_id] = clock.now()
+                goes_on = True
+            if goes_on:
+                resumed += 1
+                self._asked[run.execution_id] = clock.now()
         return resumed
 
     async def _settle(self, run: SuspendedRun, state: RunState | None) -> bool:

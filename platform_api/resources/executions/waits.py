@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 from sqlmodel import col
@@ -49,9 +49,8 @@ async def open_wait(record: Record, attempt: StepAttempt, wait: Wait) -> Wait:
         raise IllegalMove(f"execution {record.row.id}", record.row.status, f"the start of step {attempt.path}")
     record.open_step(attempt, StepStatus.PAUSED, input=_shown(wait), started_at=wait.opened_at)
     await record.flush()
-    if row is not None:
-        await record.session.delete(row)  # of an attempt that has ended; a path has one wait
-        await record.flush()
+    if row is not None:  # of an attempt that has ended; a path has one wait
+        await record.session.execute(delete(StepWait).where(col(StepWait.id) == row.id))
     record.session.add(_row(record.row, attempt, wait))
     if wait.kind.value in QUESTIONS:
         record.event("approval.requested", {"stepKey": attempt.step_key, "path": attempt.path, **_shown(wait)})
