@@ -110,6 +110,10 @@ class Body:
         kind = around.kinds[step.type]
 
         async def attempt(number: int) -> Any:
+            if self._failure is not None:
+                raise asyncio.CancelledError(
+                    f"Step {self._failure.step_key} failed"
+                )  # while this one waited for a slot
             self._recorded.add(step.step_key)
             return await kind.run(step_at(step, self._frame, around, self._stage, number))
 

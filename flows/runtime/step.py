@@ -74,11 +74,21 @@ class _Attempt:
     async def _execute(self, inputs: dict[str, Any]) -> Produced:
         if self._spec.type is AgentType.WORKFLOW:
             async with within(self._step.timeout_seconds):
-                produced = await run_nested(self._at, inputs)
+                produced = await run_nested(self._at, await self._handed_over(inputs))
         else:
             produced = await self._call(inputs)
         await _check_output(self._spec, produced.output)
         return produced
+
+    async def _handed_over(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The inputs of the nested run: those of the config where it has any, else the agent's own."""
+        written = (await self._rendered_spec(inputs)).config.get("inputs")
+        schema = self._around.run.plan.children[self._spec.id].input_schema
+        try:
+            return await asyncio.to_thread(check_inputs, schema, inputs if written is None else written)
+        except DefinitionInvalid as invalid:
+            lead = "The inputs do not fit the nested workflow's inputSchema"
+            raise InputInvalid(_sentence(lead, invalid.problems)) from invalid
 
     async def _call(self, inputs: dict[str, Any]) -> Produced:
         spec = await self._rendered_spec(inputs)

@@ -1,6 +1,7 @@
 """Stand-ins for the runtime's ports: a journal that remembers, a store in memory, an executor that does as told."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -229,6 +230,8 @@ class ScriptedExecutor:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.keys: list[str] = []
         """The paths that were run, in order."""
+        self.begins: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        """Set when the path is run."""
         self.working = 0
         self.most_at_once = 0
         self.stopped: list[str] = []
@@ -239,7 +242,9 @@ class ScriptedExecutor:
 
     async def run(self, spec: AgentSpec, inputs: dict[str, Any], context: AgentContext) -> AgentResult:
         self.calls.append((spec.name, inputs))
-        self.keys.append(context.idempotency_key.partition(":")[2])
+        path = context.idempotency_key.partition(":")[2]
+        self.keys.append(path)
+        self.begins[path].set()
         self.working += 1
         self.most_at_once = max(self.most_at_once, self.working)
         self.called.set()

@@ -205,6 +205,7 @@ class SomeSecrets:
         return {name: self.values[name] for name in names if name in self.values}
 
 
+@pytest.mark.case(31)
 class TestSecrets:
     """Given to the agent that names them, never recorded (case 31)."""
 
