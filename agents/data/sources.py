@@ -28,6 +28,10 @@ SUFFIXES: dict[str, FileFormat] = {
 EXCEL_SUFFIXES = (".xlsx", ".xls", ".xlsb", ".ods")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
+MAX_NAME_BYTES = 200
+MAX_PATH_BYTES = 1024
+"""Below what file systems take (255 and 4096), with room for the root before it and what a half-written file adds."""
+
 
 def path_fault(path: str) -> tuple[str, str] | None:
     """The code and message for a path that is refused whatever the data roots are."""
@@ -37,9 +41,16 @@ def path_fault(path: str) -> tuple[str, str] | None:
         return "UNSUPPORTED_SOURCE", f"{path[:200]!r}: only files under the data roots can be used, not URLs"
     if ".." in PurePath(path).parts or path.startswith("~"):
         return "PATH_REFUSED", f'{path[:200]!r}: write the path from the data root on, without ".." and "~"'
+    if max(map(_bytes, PurePath(path).parts), default=0) > MAX_NAME_BYTES or _bytes(path) > MAX_PATH_BYTES:
+        longest = f"a name is at most {MAX_NAME_BYTES} bytes long, a path {MAX_PATH_BYTES}"
+        return "PATH_REFUSED", f"{path[:200]!r}: {longest}"
     if PurePath(path).suffix.lower() in EXCEL_SUFFIXES:
         return "UNSUPPORTED_FORMAT", f"Excel files cannot be read here; save {path[:200]!r} as one of {listed(FORMATS)}"
     return None
+
+
+def _bytes(name: str) -> int:
+    return len(name.encode(errors="surrogatepass"))
 
 
 def format_of(path: str, stated: FileFormat | None) -> FileFormat | None:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from agents.masking import MASK, SHORTEST, Masking
 
+pytestmark = pytest.mark.case(31)
+
 SECRET = 'p@ss "word"/+<&>\\ ü%1'
 
 

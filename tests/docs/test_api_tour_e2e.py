@@ -18,6 +18,7 @@ def test_the_readme_shows_the_script_as_it_is() -> None:
     assert SCRIPT.read_text().partition("set -euo pipefail\n\n")[2] == block[1]
 
 
+@pytest.mark.case(11)
 @pytest.mark.e2e
 @pytest.mark.xdist_group("stack")
 def test_the_tour(stack: RunningStack) -> None:

@@ -5,11 +5,11 @@ import pytest
 from tests.factories.api import step
 from tests.fixtures.live import Live
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack"), pytest.mark.case(27)]
 
 
 @pytest.mark.parametrize("megabytes", [5, 9])
-async def test_case_27_large_inputs_reach_their_step_and_not_prefect(live: Live, megabytes: int) -> None:
+async def test_large_inputs_reach_their_step_and_not_prefect(live: Live, megabytes: int) -> None:
     count = await live.code("return {'rows': len(input['rows']), 'characters': sum(map(len, input['rows']))}")
     steps = [
         step("count", count, inputs={"rows": "{{ inputs.rows }}"}),

@@ -90,6 +90,7 @@ def descendants(live: Live) -> list[psutil.Process]:
     return psutil.Process(live.stack.pid).children(recursive=True)
 
 
+@pytest.mark.case(32)
 async def test_a_killed_process_costs_its_runs_a_truthful_end_and_nothing_else(live: Live) -> None:
     """Case 32, as far as one process goes."""
     slow = await live.code("import time\nprint('begun')\ntime.sleep(60)")
@@ -118,6 +119,7 @@ def holds_a_guest(process: psutil.Process) -> bool:
     return any("guest" in " ".join(child.cmdline()) for child in process.children())
 
 
+@pytest.mark.case(37)
 async def test_a_run_that_is_cancelled_in_prefect_stops_and_says_so(live: Live) -> None:
     """Case 37, from Prefect's side."""
     slow = await live.code("import time\nprint('begun')\ntime.sleep(60)")

@@ -71,6 +71,7 @@ class TestHead:
         assert (answer.status_code, answer.content) == (200, b"")
 
 
+@pytest.mark.case(1)
 class TestPathsThatLookLikeOthers:
     """Case 1."""
 
@@ -91,11 +92,11 @@ class TestPathsThatLookLikeOthers:
         ],
     )
     @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "TRACE"])
-    async def test_case_1_none_of_them_opens_anything(self, app: FastAPI, method: str, path: str) -> None:
+    async def test_none_of_them_opens_anything(self, app: FastAPI, method: str, path: str) -> None:
         status = await raw_status(app, method, path)
         assert status in (401, 404, 405), status
 
-    async def test_case_1_an_encoded_letter_is_the_letter(self, app: FastAPI) -> None:
+    async def test_an_encoded_letter_is_the_letter(self, app: FastAPI) -> None:
         assert await raw_status(app, "GET", "/api/v1/users/%6de") == 401
 
 
@@ -128,13 +129,14 @@ async def raw_status(app: FastAPI, method: str, path: str) -> int:
     return status[0]
 
 
+@pytest.mark.case(10)
 class TestCors:
     """Case 10."""
 
     @pytest.mark.parametrize(
         "origin", ["https://evil.example", "null", f"{ORIGIN}.evil.example", "http://app.example.com"]
     )
-    async def test_case_10_a_foreign_origin_gets_no_permission(self, client: httpx.AsyncClient, origin: str) -> None:
+    async def test_a_foreign_origin_gets_no_permission(self, client: httpx.AsyncClient, origin: str) -> None:
         asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
         simple = await client.get(ME, headers={"Origin": origin, "Cookie": "session=x"})
         preflight = await client.options(ME, headers=asked)
@@ -143,7 +145,7 @@ class TestCors:
             assert "access-control-allow-credentials" not in answer.headers
         error_of(preflight, 400, "VALIDATION_ERROR")
 
-    async def test_case_10_the_front_end_is_let_in_and_named(self, client: httpx.AsyncClient) -> None:
+    async def test_the_front_end_is_let_in_and_named(self, client: httpx.AsyncClient) -> None:
         asked = {
             "Origin": ORIGIN,
             "Access-Control-Request-Method": "PATCH",
@@ -200,7 +202,8 @@ class TestHttps:
 
 
 class TestBodies:
-    async def test_case_25_a_slow_body_is_given_up(self, settings: Settings) -> None:
+    @pytest.mark.case(25)
+    async def test_a_slow_body_is_given_up(self, settings: Settings) -> None:
         async def dripping() -> AsyncIterator[bytes]:
             yield b"{"
             await asyncio.Event().wait()
@@ -210,7 +213,8 @@ class TestBodies:
             error_of(answer, 408, "REQUEST_TIMEOUT")
             assert answer.headers["Connection"] == "close"
 
-    async def test_case_27_ten_megabytes_of_inputs_are_taken(self, api: Api, orchestrator: FakeOrchestrator) -> None:
+    @pytest.mark.case(27)
+    async def test_ten_megabytes_of_inputs_are_taken(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         workflow = await api.active_workflow()
         inputs = {"rows": ["x" * 1000] * 9_900}
         started = await api.made(f"/workflows/{workflow['id']}/execute", {"inputs": inputs})
@@ -218,7 +222,8 @@ class TestBodies:
         assert kept == inputs
         assert len(orchestrator.submissions) == 1
 
-    async def test_case_27_more_is_refused_also_in_chunks(self, api: Api) -> None:
+    @pytest.mark.case(27)
+    async def test_more_is_refused_also_in_chunks(self, api: Api) -> None:
         workflow = await api.active_workflow()
         path = f"/api/v1/workflows/{workflow['id']}/execute"
         body = orjson.dumps({"inputs": {"text": "x" * 10_485_760}})
@@ -236,7 +241,8 @@ class TestBodies:
     async def test_other_paths_have_the_small_limit(self, client: httpx.AsyncClient, path: str) -> None:
         error_of(await client.post(path, content=b" " * 1_048_577, headers=JSON), 413, "PAYLOAD_TOO_LARGE")
 
-    async def test_case_25_a_hundred_megabytes_leave_memory_flat(self, client: httpx.AsyncClient) -> None:
+    @pytest.mark.case(25)
+    async def test_a_hundred_megabytes_leave_memory_flat(self, client: httpx.AsyncClient) -> None:
         piece = b" " * 65_536
 
         async def endless() -> AsyncIterator[bytes]:

@@ -61,6 +61,7 @@ class TestPaths:
         error = error_of(answer, 400, "VALIDATION_ERROR")
         assert [(each["path"], each["code"]) for each in error["details"]] == [("fields", "UNKNOWN_FIELD")]
 
+    @pytest.mark.case(19)
     @pytest.mark.parametrize(
         ("query", "path"),
         [
@@ -87,6 +88,7 @@ class TestPaths:
 
 
 class TestBodies:
+    @pytest.mark.case(24, 26)
     @pytest.mark.parametrize(
         ("body", "code"),
         [
@@ -129,10 +131,12 @@ class TestBodies:
         error_of(answer, 400, "VALIDATION_ERROR")
         assert "hunter2" not in answer.text
 
+    @pytest.mark.case(25)
     async def test_an_announced_size_over_the_limit(self, client: httpx.AsyncClient) -> None:
         answer = await client.post(LOGIN, content=b" " * 1_048_577, headers=JSON)
         error_of(answer, 413, "PAYLOAD_TOO_LARGE")
 
+    @pytest.mark.case(25)
     async def test_a_size_over_the_limit_that_was_not_announced(self, client: httpx.AsyncClient) -> None:
         sent = 0
 
@@ -152,6 +156,7 @@ class TestBodies:
 
         error_of(await client.post(LOGIN, content=chunks(), headers=JSON), 401, "INVALID_CREDENTIALS")
 
+    @pytest.mark.case(24)
     @pytest.mark.parametrize(
         "content_type",
         [
@@ -163,6 +168,7 @@ class TestBodies:
         answer = await client.post(LOGIN, content=b'{"email": "x"}', headers={"Content-Type": content_type})
         error_of(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
 
+    @pytest.mark.case(25)
     async def test_a_compressed_body(self, client: httpx.AsyncClient) -> None:
         headers = {**JSON, "Content-Encoding": "gzip"}
         answer = await client.post(LOGIN, content=gzip.compress(b"{}"), headers=headers)
@@ -250,6 +256,7 @@ class TestHeaders:
         assert preflight.status_code == 200
         assert preflight.headers["Access-Control-Allow-Origin"] == ORIGIN
 
+    @pytest.mark.case(10)
     @pytest.mark.parametrize("origin", ["https://evil.example", "null", f"{ORIGIN}.evil.example"])
     async def test_no_other_origin_may(self, client: httpx.AsyncClient, origin: str) -> None:
         answer = await client.get("/nothing", headers={"Origin": origin})

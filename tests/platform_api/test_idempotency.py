@@ -63,9 +63,8 @@ async def test_the_same_again_gives_the_first_answer_and_does_nothing(api: Api, 
     assert await agents_of(api, sessions) == 1
 
 
-async def test_case_36_fifty_at_once_are_one_execution_with_one_answer(
-    api: Api, orchestrator: FakeOrchestrator
-) -> None:
+@pytest.mark.case(36)
+async def test_fifty_at_once_are_one_execution_with_one_answer(api: Api, orchestrator: FakeOrchestrator) -> None:
     workflow = await api.active_workflow()
     path = f"/workflows/{workflow['id']}/execute"
     answers = await asyncio.gather(*(keyed(api, "start-1", path, {"inputs": {"n": 1}}) for _ in range(50)))
@@ -76,10 +75,9 @@ async def test_case_36_fifty_at_once_are_one_execution_with_one_answer(
     assert len(orchestrator.submissions) == 1
 
 
+@pytest.mark.case(36)
 @pytest.mark.parametrize("change", ["body", "path"])
-async def test_case_36_the_same_key_for_another_request_is_a_conflict(
-    api: Api, sessions: Sessions, change: str
-) -> None:
+async def test_the_same_key_for_another_request_is_a_conflict(api: Api, sessions: Sessions, change: str) -> None:
     body = {"name": "One", "steps": [step("load", await api.active_agent())]}
     assert (await keyed(api, "key-1", "/workflows", body)).status_code == 201
     path, other = ("/workflows", {**body, "name": "Two"}) if change == "body" else ("/workflows/validate", body)
@@ -216,9 +214,8 @@ async def test_every_route_that_takes_a_key_keeps_its_answer(app: FastAPI) -> No
     assert forgotten == []
 
 
-async def test_case_36_two_processes_at_once_are_one_execution(
-    api: Api, settings: Settings, sessions: Sessions
-) -> None:
+@pytest.mark.case(36)
+async def test_two_processes_at_once_are_one_execution(api: Api, settings: Settings, sessions: Sessions) -> None:
     """Applications that share nothing but the database: the row's lock decides."""
     body = agent_body()
     answers = await asyncio.gather(*(in_a_process_of_its_own(api, settings, body) for _ in range(3)))

@@ -24,6 +24,8 @@ from tests.factories.routes import Walked, walk
 from tests.factories.world import KINDS, MANAGERS, NARROW, ROLES, Caller, Whose, World, kind_of, unhurried
 from tests.fixtures.http import PASSWORD, error_of
 
+pytestmark = pytest.mark.case(11, 13)
+
 FINE = "2xx"
 SOMETIMES: Mapping[tuple[str, str], Mapping[Caller | None, int]] = {
     ("POST", "/users/me/password"): {None: 400},  # the example's password is not theirs

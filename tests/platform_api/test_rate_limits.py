@@ -50,7 +50,8 @@ def headers_of(answer: httpx.Response) -> tuple[int, int]:
     return int(answer.headers["RateLimit-Limit"]), int(answer.headers["RateLimit-Remaining"])
 
 
-async def test_case_6_an_address_has_so_many_calls_below_auth(settings: Settings) -> None:
+@pytest.mark.case(6)
+async def test_an_address_has_so_many_calls_below_auth(settings: Settings) -> None:
     async with serving(settings, auth_per_minute=3) as client:
         shown = []
         for _ in range(3):
@@ -65,7 +66,8 @@ async def test_case_6_an_address_has_so_many_calls_below_auth(settings: Settings
         error_of(await client.post("/api/v1/auth/refresh", json={}), 429, "RATE_LIMITED")
 
 
-async def test_case_6_a_forwarded_address_that_nobody_vouches_for_changes_nothing(settings: Settings) -> None:
+@pytest.mark.case(6)
+async def test_a_forwarded_address_that_nobody_vouches_for_changes_nothing(settings: Settings) -> None:
     async with serving(settings, auth_per_minute=2) as client:
         statuses = [
             (await client.post(LOGIN, json=wrong(), headers={"X-Forwarded-For": f"198.51.100.{last}"})).status_code
@@ -127,7 +129,8 @@ async def test_errors_and_deletes_are_counted_and_say_so(settings: Settings) -> 
         assert headers_of(ended) == (9, 7)
 
 
-async def test_case_6_guesses_of_tokens_and_keys_are_limited(settings: Settings) -> None:
+@pytest.mark.case(6)
+async def test_guesses_of_tokens_and_keys_are_limited(settings: Settings) -> None:
     async with serving(settings, bad_credentials_per_minute=2) as client:
         member = await register(client)
         tried = [{"X-API-Key": "tc_0_guess"}, {"Authorization": "Bearer x.y.z"}, {"X-API-Key": "tc_1_guess"}]

@@ -61,6 +61,7 @@ def allowed(permission: Permission, role: TenantRole, platform_role: PlatformRol
     }[platform_role]
 
 
+@pytest.mark.case(1)
 async def test_without_a_token_only_the_listed_routes_answer(app: FastAPI, client: httpx.AsyncClient) -> None:
     walked = list(walk(app))
     assert {(each.method, each.path) for each in walked} > OPEN
@@ -71,6 +72,7 @@ async def test_without_a_token_only_the_listed_routes_answer(app: FastAPI, clien
             assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+@pytest.mark.case(1)
 async def test_every_other_route_names_a_permission(app: FastAPI) -> None:
     walked = list(walk(app))
     assert {(each.method, each.path) for each in walked if each.permission is None} == OPEN

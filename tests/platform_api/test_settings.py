@@ -63,7 +63,8 @@ def test_the_two_jwt_secrets_must_differ(only_good: pytest.MonkeyPatch) -> None:
     assert set(problems()) == {"JWT_REFRESH_SECRET"}
 
 
-def test_case_9_production_refuses_what_is_weak_all_at_once(only_good: pytest.MonkeyPatch) -> None:
+@pytest.mark.case(9)
+def test_production_refuses_what_is_weak_all_at_once(only_good: pytest.MonkeyPatch) -> None:
     weak = {
         "JWT_ACCESS_SECRET": "a" * 40,
         "JWT_REFRESH_SECRET": "change-me-" + "k3Vn8QxT1mZc7RbY5pLw9HsD",
@@ -83,7 +84,8 @@ def test_case_9_production_refuses_what_is_weak_all_at_once(only_good: pytest.Mo
     assert not [value for value in weak.values() if len(value) > 3 and value in str(found)]
 
 
-def test_case_9_production_without_secrets_names_them_beside_everything_else(only_good: pytest.MonkeyPatch) -> None:
+@pytest.mark.case(9)
+def test_production_without_secrets_names_them_beside_everything_else(only_good: pytest.MonkeyPatch) -> None:
     for name in GOOD:
         only_good.delenv(name)
     only_good.setenv("ENVIRONMENT", "production")

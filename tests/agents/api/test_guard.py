@@ -26,6 +26,8 @@ from agents.errors import ConnectionFailed, EgressRefused
 from tests.agents.api.conftest import LOCAL, Call
 from tests.agents.api.http_server import Server, http_server, json_reply
 
+pytestmark = pytest.mark.case(15, 16, 17)
+
 NOTHING = EgressPolicy()
 
 

@@ -199,6 +199,7 @@ async def test_processor_time_is_limited(run: Run, code: str) -> None:
     assert caught.value.code == "CPU_LIMIT"
 
 
+@pytest.mark.case(29)
 @pytest.mark.parametrize(
     "body",
     [

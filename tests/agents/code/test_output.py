@@ -8,6 +8,8 @@ from hypothesis import given, strategies
 from agents.code.output import LINE_BYTES, MAX_LINES, OutputStream
 from tests.agents.code.conftest import Lines
 
+pytestmark = pytest.mark.case(29)
+
 
 async def logged(data: bytes, max_bytes: int = 10**9, chunk: int = 1000) -> tuple[list[str], bool]:
     reader = asyncio.StreamReader()

@@ -7,6 +7,8 @@ import pytest
 from agents.data.paths import find_files, place_file
 from agents.errors import InputInvalid
 
+pytestmark = pytest.mark.case(20)
+
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
@@ -51,6 +53,7 @@ def test_an_absolute_path_is_allowed_inside_a_root(roots: list[Path]) -> None:
 
 def test_a_folder_stands_for_its_files(roots: list[Path]) -> None:
     assert [file.name for file in find_files("sub", roots, suffix=".csv")] == ["c.csv"]
+    assert [file.name for file in find_files(".", roots, suffix=".csv")] == ["a.csv", "b.csv", "c.csv"]
 
 
 @pytest.mark.parametrize("path", ["../outside/secret.csv", "sub/../../outside/secret.csv", "a\0b", "~/x", "", " "])
@@ -59,6 +62,33 @@ def test_ways_out_are_refused(roots: list[Path], outside: Path, path: str) -> No
         with pytest.raises(InputInvalid) as caught:
             refuse(path, roots)
         assert caught.value.code == "PATH_REFUSED"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("%2e%2e/outside/secret.csv", "..%2foutside/secret.csv", "%2e%2e%2foutside%2fsecret.csv"),
+        *(
+            "..\\outside\\secret.csv",
+            "C:\\secret.csv",
+            "\\\\host\\share\\secret.csv",
+            "A.CSV",
+            "a.csv ",
+            "a.csv::$DATA",
+        ),
+        *("x" * 300 + ".csv", "deep/" * 1_000 + "secret.csv", "..\u2215outside/secret.csv", "．．/outside/secret.csv"),
+    ],
+)
+def test_other_spellings_of_a_way_out_are_names_like_any_other(roots: list[Path], outside: Path, path: str) -> None:
+    """Encoded, of Windows, too long, in another case: nothing is there, and what is written by them stays inside."""
+    with pytest.raises(InputInvalid):
+        find_files(path, roots)
+    try:
+        placed = place_file(path, roots)
+    except InputInvalid:
+        return  # too long for a file, or what looks like a URL
+    assert placed.resolve().is_relative_to(roots[0].resolve())
+    assert not placed.exists()
 
 
 @pytest.mark.parametrize("path", ["s3://bucket/x.csv", "http://host/x.csv", "file:///etc/passwd", "HTTPS://x/y.csv"])

@@ -35,6 +35,7 @@ async def test_a_sink_writes_the_whole_table(run: Run, data_root: Path, kind: st
     assert left_behind(data_root) == []
 
 
+@pytest.mark.case(22)
 async def test_formulas_become_text_in_csv(run: Run, data_root: Path) -> None:
     rows = [{"=h": "=cmd()", "n": -1}, {"=h": "+1", "n": -2}, {"=h": "@x", "n": 0}, {"=h": "a=b", "n": 1}]
     await run(config(rows, path="t.csv"))

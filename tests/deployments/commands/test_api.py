@@ -127,9 +127,10 @@ async def served() -> AsyncIterator[int]:
 COMPLETE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
+@pytest.mark.case(25)
 @pytest.mark.parametrize("before", [b"", COMPLETE])
 @pytest.mark.parametrize("sent", [b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"\r\n"])
-async def test_case_25_headers_that_never_end_end_the_connection(
+async def test_headers_that_never_end_end_the_connection(
     monkeypatch: pytest.MonkeyPatch, before: bytes, sent: bytes
 ) -> None:
     monkeypatch.setattr(http_protocol, "HEADER_SECONDS", 0.2)

@@ -10,6 +10,7 @@ from tests.fixtures.stack import RunningStack
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
 
 
+@pytest.mark.case(11)
 def test_the_journey(stack: RunningStack, node: Node) -> None:
     """Case 11: what is another tenant's is a 404, also through the client."""
     told = json.loads(node.run(CLIENT / "examples" / "journey.ts", stack.api_url))

@@ -16,6 +16,8 @@ from platform_api.db.models import ApiKey, Membership, Project, User
 from platform_api.kit import clock
 from tests.fixtures.http import Member, error_of, register
 
+pytestmark = pytest.mark.case(7)
+
 TENANT = "/api/v1/tenants/current"
 ME = "/api/v1/users/me"
 

@@ -1,6 +1,7 @@
 """Tokens and the attacks on them: case 2 (algorithms), case 3 (keys and key ids), case 4 (times and claims)."""
 
 import base64
+import hmac
 import json
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,8 @@ from uuid import uuid4
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from platform_api.access.tokens import ISSUER, LEEWAY, Claims, Tokens
 from platform_api.errors import TokenExpired, Unauthenticated
@@ -73,6 +76,7 @@ def test_a_refresh_token_is_the_same_text_again() -> None:
     assert TOKENS.refresh(**IDS, expires_at=expires_at) == TOKENS.refresh(**IDS, expires_at=expires_at)
 
 
+@pytest.mark.case(4)
 def test_neither_kind_passes_for_the_other() -> None:
     with pytest.raises(Unauthenticated):
         TOKENS.read_access(TOKENS.refresh(**IDS, expires_at=clock.now() + timedelta(days=7)))
@@ -80,6 +84,7 @@ def test_neither_kind_passes_for_the_other() -> None:
         TOKENS.read_refresh(TOKENS.access(**IDS))
 
 
+@pytest.mark.case(4)
 def test_a_refresh_token_is_no_access_token_even_under_one_secret() -> None:
     """Case 4."""
     same = Tokens(settings(refresh_secret=ACCESS))
@@ -87,6 +92,7 @@ def test_a_refresh_token_is_no_access_token_even_under_one_secret() -> None:
         same.read_access(same.refresh(**IDS, expires_at=clock.now() + timedelta(days=7)))
 
 
+@pytest.mark.case(2)
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", None, "RS256", "HS512", "hs256"])
 @pytest.mark.parametrize("signature", ["", "AAAA"])
 def test_another_algorithm_in_the_header(algorithm: str | None, signature: str) -> None:
@@ -95,12 +101,14 @@ def test_another_algorithm_in_the_header(algorithm: str | None, signature: str) 
         TOKENS.read_access(raw({**header, "alg": algorithm}, claims, signature))
 
 
+@pytest.mark.case(2)
 @pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
 def test_a_good_signature_of_another_algorithm(algorithm: str) -> None:
     with pytest.raises(Unauthenticated):
         TOKENS.read_access(forged(secret=ACCESS * 2, algorithm=algorithm))
 
 
+@pytest.mark.case(3)
 @pytest.mark.parametrize(
     "header",
     [
@@ -121,6 +129,7 @@ def test_a_header_that_is_not_ours(header: dict[str, Any]) -> None:
         TOKENS.read_access(forged(header=header))
 
 
+@pytest.mark.case(2)
 @pytest.mark.parametrize("missing", ["kid", "typ"])
 def test_a_header_that_lacks_something(missing: str) -> None:
     header, claims = parts(TOKENS.access(**IDS))
@@ -130,10 +139,26 @@ def test_a_header_that_lacks_something(missing: str) -> None:
         TOKENS.read_access(token)
 
 
+@pytest.mark.case(3)
 @pytest.mark.parametrize("secret", [REFRESH, "x" * 40, ACCESS.upper()])
 def test_another_key(secret: str) -> None:
     with pytest.raises(Unauthenticated):
         TOKENS.read_access(forged(secret=secret))
+
+
+@pytest.mark.case(4)
+@pytest.mark.case(3)
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256"])
+def test_a_public_key_is_no_secret(algorithm: str) -> None:
+    """Everybody has it: signed with it as if it were one, and brought along in the header."""
+    public = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    header, claims = parts(TOKENS.access(**IDS))
+    for extra in ({}, {"jwk": jwt.algorithms.RSAAlgorithm.to_jwk(public, as_dict=True)}, {"x5c": [pem.decode()]}):
+        unsigned = raw({**header, "alg": algorithm, **extra}, claims).rstrip(".")
+        signature = base64.urlsafe_b64encode(hmac.digest(pem, unsigned.encode(), "sha256")).rstrip(b"=").decode()
+        with pytest.raises(Unauthenticated):
+            TOKENS.read_access(f"{unsigned}.{signature}")
 
 
 @pytest.mark.parametrize(
@@ -168,6 +193,7 @@ def test_a_missing_claim(claim: str) -> None:
         TOKENS.read_access(forged(without=claim))
 
 
+@pytest.mark.case(4)
 @pytest.mark.parametrize("seconds", [-600, -31])
 def test_over_is_over(seconds: int) -> None:
     """Case 4."""
@@ -175,6 +201,7 @@ def test_over_is_over(seconds: int) -> None:
         TOKENS.read_access(forged(claims={"exp": in_seconds(seconds)}))
 
 
+@pytest.mark.case(4)
 @pytest.mark.parametrize("claim", ["nbf", "iat"])
 def test_not_yet(claim: str) -> None:
     """Case 4."""
@@ -182,6 +209,7 @@ def test_not_yet(claim: str) -> None:
         TOKENS.read_access(forged(claims={claim: in_seconds(600)}))
 
 
+@pytest.mark.case(4)
 @pytest.mark.parametrize("claims", [{"exp": -25}, {"nbf": 25}, {"iat": 25}])
 def test_clocks_may_differ_a_little(claims: dict[str, int]) -> None:
     """Case 4: by 30 s."""
@@ -197,6 +225,7 @@ def test_a_token_lives_fifteen_minutes() -> None:
         TOKENS.read_access(token)
 
 
+@pytest.mark.case(2)
 def test_every_changed_character_is_noticed() -> None:
     token = TOKENS.access(**IDS)
     head, claims, signature = token.split(".")
@@ -251,7 +280,8 @@ class TestRotation:
         with pytest.raises(Unauthenticated):
             TOKENS.read_access(self.rotated().access(**IDS))
 
-    def test_case_3_a_key_id_does_not_choose_another_kinds_or_an_unknown_secret(self) -> None:
+    @pytest.mark.case(3)
+    def test_a_key_id_does_not_choose_another_kinds_or_an_unknown_secret(self) -> None:
         refresh_kid = parts(TOKENS.refresh(**IDS, expires_at=clock.now() + timedelta(days=7)))[0]["kid"]
         new_kid = parts(self.rotated().access(**IDS))[0]["kid"]
         for kid, secret in ((refresh_kid, REFRESH), (new_kid, ACCESS), ("../" * 4, ""), ("' or 1=1", ACCESS)):

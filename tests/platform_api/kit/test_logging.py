@@ -61,6 +61,7 @@ def test_how_many_tokens_a_model_used_is_no_secret(folder: Path, field: str) -> 
     assert lines(folder)[0][field] == 512
 
 
+@pytest.mark.case(22)
 def test_no_value_forges_a_line_or_colours_a_terminal(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     structlog.get_logger("x").info("event", path="/a\n2026 [info] forged\x1b[31m\u202e")
     console = capfd.readouterr().err

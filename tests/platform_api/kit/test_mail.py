@@ -97,6 +97,7 @@ class TestFiles:
 
 
 class TestPost:
+    @pytest.mark.case(22)
     async def test_a_subject_cannot_bring_a_header(self) -> None:
         """Case 22: header injection by newline."""
         mailer = Mailer()

@@ -8,6 +8,8 @@ import pytest
 from platform_api.kit.asgi.client_address import UNKNOWN, ClientAddresses, client_address
 from platform_api.kit.asgi.messages import Message, ScopeMap
 
+pytestmark = pytest.mark.case(6)
+
 PROXIES = tuple(ip_network(each) for each in ("10.0.0.0/8", "127.0.0.1", "fd00::/8"))
 PROXY = "10.0.0.1"
 

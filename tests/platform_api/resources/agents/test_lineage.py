@@ -68,6 +68,7 @@ class TestDuplicate:
         await api.patch(f"/agents/{source['id']}", {"status": "ARCHIVED"})
         assert (await copied(api, source))["status"] == "DRAFT"
 
+    @pytest.mark.case(11, 12, 13)
     async def test_refusals(self, api: Api, client: httpx.AsyncClient, sessions: Sessions, settings: Settings) -> None:
         """Cases 11, 12 and 13."""
         source = await api.made("/agents", agent_body())

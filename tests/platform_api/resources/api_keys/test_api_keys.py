@@ -20,6 +20,8 @@ from platform_api.settings import Settings
 from tests.factories.api import Api, by_key, colleague, owner
 from tests.fixtures.http import error_of
 
+pytestmark = pytest.mark.case(7)
+
 BODY = {"name": "CI", "scopes": ["agents:read", "workflows:read"]}
 
 
@@ -65,6 +67,7 @@ async def test_it_acts_within_its_scopes(api: Api) -> None:
     error_of(await key.get("/projects"), 403, "FORBIDDEN")
 
 
+@pytest.mark.case(12)
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

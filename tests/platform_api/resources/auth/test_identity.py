@@ -137,6 +137,7 @@ class TestRegister:
         assert [(each["path"], each["code"]) for each in error["details"]] == [(field, "UNKNOWN_FIELD")]
 
 
+@pytest.mark.case(6)
 class TestLogin:
     """Case 6: guessing is slow, counted per address, and tells nothing."""
 
@@ -156,7 +157,7 @@ class TestLogin:
         nobody = await client.post(LOGIN, json={"email": f"{uuid4().hex}@example.com", "password": "Wrong-Pass-1"})
         assert error_of(wrong, 401, "INVALID_CREDENTIALS") == error_of(nobody, 401, "INVALID_CREDENTIALS")
 
-    async def test_case_6_one_hash_of_one_cost_is_computed_whether_the_address_exists_or_not(
+    async def test_one_hash_of_one_cost_is_computed_whether_the_address_exists_or_not(
         self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         member = await register(client)
@@ -247,6 +248,7 @@ class TestLogin:
         assert statuses == [401] * 5 + [423] * 7
 
 
+@pytest.mark.case(5)
 class TestRefresh:
     """Case 5: one line of tokens per login; a used one ends it, a lost answer does not."""
 
@@ -315,6 +317,7 @@ class TestRefresh:
         error_of(answer, 401, "UNAUTHENTICATED")
 
 
+@pytest.mark.case(5)
 class TestLogout:
     """Case 5: after it, no token of the session works."""
 

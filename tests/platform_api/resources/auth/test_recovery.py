@@ -20,6 +20,8 @@ from platform_api.kit import clock
 from tests.fixtures.http import ORIGIN, PASSWORD, Member, bearer, error_of, register
 from tests.fixtures.mail import mail_to, text_of, token_to
 
+pytestmark = pytest.mark.case(8)
+
 AUTH = "/api/v1/auth"
 ME = "/api/v1/users/me"
 NEW = "Another-One-2"
@@ -66,6 +68,7 @@ class TestForgotPassword:
         assert known.json()["data"] == unknown.json()["data"]
         assert await mail_to(app, nobody) == []
 
+    @pytest.mark.case(6)
     async def test_the_answer_does_not_wait_for_the_account(
         self, app: FastAPI, client: httpx.AsyncClient, sessions: Sessions
     ) -> None:

@@ -79,6 +79,7 @@ async def test_the_tenant_sees_who_came_in(app: FastAPI, client: httpx.AsyncClie
     assert entry["after"] == {"fromTenantId": str(other.tenant_id), "role": "EDITOR", "platformRole": "USER"}
 
 
+@pytest.mark.case(11)
 async def test_a_tenant_of_others_is_not_there(app: FastAPI, client: httpx.AsyncClient, sessions: Sessions) -> None:
     """Case 11: the same answer as for a tenant that does not exist."""
     boss, other = await owner(client), await owner(client)

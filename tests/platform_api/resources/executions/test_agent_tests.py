@@ -159,6 +159,7 @@ class TestRun:
             again = await api.post(f"/agents/{agent['id']}/test")
         assert (first.json()["data"]["status"], again.json()["data"]["status"]) == ("FAILED", "FAILED")
 
+    @pytest.mark.case(18)
     async def test_inputs_are_data_and_never_templates(self, api: Api, sessions: Sessions) -> None:
         """Case 18: what looks like an expression, in names and in values, is handed over as it is."""
         agent = await an_agent(api)
@@ -243,7 +244,8 @@ class TestRefusals:
         answer = await api.post(f"/agents/{agent['id']}/test", {"input": {}, "tenantId": str(uuid4())})
         error_of(answer, 400, "VALIDATION_ERROR")
 
-    async def test_case_13_a_viewer_runs_no_code(self, api: Api, sessions: Sessions, settings: Settings) -> None:
+    @pytest.mark.case(13)
+    async def test_a_viewer_runs_no_code(self, api: Api, sessions: Sessions, settings: Settings) -> None:
         agent = await api.active_agent(isPublic=True)
         viewer = await colleague(api, sessions, settings, TenantRole.VIEWER)
         error_of(await viewer.post(f"/agents/{agent['id']}/test"), 403, "FORBIDDEN")
@@ -260,7 +262,8 @@ class TestRefusals:
         async with worker(api, sessions, broken):
             assert (await editor.post(f"/agents/{active['id']}/test")).status_code == 200
 
-    async def test_case_11_another_tenants_agent_is_not_there(self, api: Api, client: httpx.AsyncClient) -> None:
+    @pytest.mark.case(11)
+    async def test_another_tenants_agent_is_not_there(self, api: Api, client: httpx.AsyncClient) -> None:
         agent = await api.active_agent(isPublic=True)
         error_of(await (await owner(client)).post(f"/agents/{agent['id']}/test"), 404, "NOT_FOUND")
 

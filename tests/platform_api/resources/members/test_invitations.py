@@ -25,6 +25,8 @@ from tests.factories.api import Api, colleague, owner
 from tests.fixtures.http import PASSWORD, bearer, error_of, register
 from tests.fixtures.mail import confirm, mail_to, text_of, token_to
 
+pytestmark = pytest.mark.case(8)
+
 MEMBERS = "/tenants/current/members"
 INVITATIONS = "/tenants/current/invitations"
 ACCEPT = "/api/v1/auth/accept-invitation"
@@ -74,6 +76,7 @@ class TestSend:
             assert token not in repr((await session.execute(statement)).scalar_one())
         assert token not in (await boss.get("/audit-logs")).text
 
+    @pytest.mark.case(22)
     async def test_a_tenants_name_stays_one_line_in_the_mail(self, app: FastAPI, client: httpx.AsyncClient) -> None:
         """Case 22."""
         boss, email = await owner(client), somebody()
@@ -123,6 +126,7 @@ class TestRevoke:
         assert (await boss.get(INVITATIONS)).json()["data"] == []
         error_of(await boss.send("DELETE", path), 404, "NOT_FOUND")
 
+    @pytest.mark.case(11)
     async def test_another_tenants_are_not_there(self, app: FastAPI, client: httpx.AsyncClient) -> None:
         """Case 11."""
         boss, stranger = await owner(client), await owner(client)
@@ -223,6 +227,7 @@ class TestAccept:
         member = await register(client)
         refused_token(await accept(client, await token_to(app, member.email, "verify-email")))
 
+    @pytest.mark.case(12)
     @pytest.mark.parametrize(
         ("fields", "paths"),
         [

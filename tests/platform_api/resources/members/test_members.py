@@ -137,6 +137,7 @@ class TestAdd:
         api = (await team(client, sessions, settings))[role]
         error_of(await api.post(MEMBERS, {"email": "a@example.com", "role": "VIEWER"}), 403, "FORBIDDEN")
 
+    @pytest.mark.case(12)
     @pytest.mark.parametrize(
         "body",
         [
@@ -229,6 +230,7 @@ class TestChange:
             await scope.session.execute(update(User).where(col(User.id) == other.user_id).values(is_active=False))
         error_of(await remove(boss, boss.user_id), 409, "CONFLICT")
 
+    @pytest.mark.case(11)
     async def test_who_is_no_member_here_is_not_found(self, client: httpx.AsyncClient) -> None:
         """Case 11: a user of another tenant is a 404, and stays what they are there."""
         boss, stranger = await owner(client), await owner(client)

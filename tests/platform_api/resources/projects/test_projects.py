@@ -66,6 +66,7 @@ class TestCreation:
         error = error_of(await api.post("/projects", {"name": "Same"}), 409, "CONFLICT")
         assert [(each["path"], each["code"]) for each in error["details"]] == [("name", "TAKEN")]
 
+    @pytest.mark.case(12)
     @pytest.mark.parametrize(
         ("body", "path"),
         [
@@ -84,6 +85,7 @@ class TestCreation:
         """Case 12."""
         assert path in {found for found, _ in codes(await api.post("/projects", body))}
 
+    @pytest.mark.case(13)
     async def test_a_key_needs_the_agents_permission_too(self, api: Api, sessions: Sessions) -> None:
         """Case 13: not by way of a nested part."""
         key = await by_key(api, sessions, "projects:create")
@@ -120,6 +122,7 @@ class TestReadingAndChanging:
         assert [each["action"] for each in reversed(entries)] == ["project.create", "project.update", "project.delete"]
         assert (entries[1]["before"]["name"], entries[1]["after"]["name"]) == ("Audited", "Renamed")
 
+    @pytest.mark.case(11)
     async def test_another_tenants_project_is_not_there(self, api: Api, client: httpx.AsyncClient) -> None:
         """Case 11."""
         project = (await api.made("/projects", {"name": "Ours"}))["project"]
@@ -141,6 +144,7 @@ class TestReadingAndChanging:
 
 
 class TestItsKey:
+    @pytest.mark.case(7, 11)
     async def test_reads_and_runs_what_lies_in_the_project_alone(self, api: Api) -> None:
         """Cases 7 and 11."""
         made = await api.made("/projects", {"name": "Inside"})
@@ -156,6 +160,7 @@ class TestItsKey:
         error_of(await key.post(f"/workflows/{other['id']}/execute"), 403, "FORBIDDEN")
         assert len((await key.get("/executions")).json()["data"]) == 1
 
+    @pytest.mark.case(13)
     async def test_manages_nothing(self, api: Api) -> None:
         """Case 13: a machine makes, changes and deletes nothing, and knows no secrets."""
         made = await api.made("/projects", {"name": "Managed"})
@@ -179,6 +184,7 @@ class TestItsKey:
         assert [each["name"] for each in (await key.get("/projects")).json()["data"]] == ["One"]
         error_of(await key.get(f"/projects/{other['project']['id']}"), 403, "FORBIDDEN")
 
+    @pytest.mark.case(7)
     async def test_dies_with_the_project_at_once(self, api: Api) -> None:
         """Case 7."""
         made = await api.made("/projects", {"name": "Short"})
@@ -203,6 +209,7 @@ class TestWhatLiesInIt:
         out = await api.patch(f"/agents/{agent['id']}", {"projectId": None})
         assert out.json()["data"]["projectId"] is None
 
+    @pytest.mark.case(11)
     async def test_an_unknown_or_foreign_project(self, api: Api, client: httpx.AsyncClient) -> None:
         """Case 11: ids of other tenants inside bodies."""
         foreign = (await (await owner(client)).made("/projects", {"name": "Foreign"}))["project"]["id"]

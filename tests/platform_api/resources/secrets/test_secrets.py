@@ -77,6 +77,7 @@ class TestKeeping:
         assert len(second.nonce) == 12
         assert await vault(api, sessions, settings).resolve(["TOKEN"], None) == {"TOKEN": "other-value"}
 
+    @pytest.mark.case(31)
     async def test_the_database_holds_ciphertext_alone(self, api: Api, sessions: Sessions) -> None:
         """Case 31."""
         await put(api)
@@ -114,6 +115,7 @@ class TestKeeping:
         error_of(answer, 400, "VALIDATION_ERROR")
         assert "xxxx" not in answer.text
 
+    @pytest.mark.case(11, 13)
     async def test_who_may(self, api: Api, sessions: Sessions, settings: Settings, client: httpx.AsyncClient) -> None:
         """Cases 11 and 13."""
         await put(api)
@@ -147,6 +149,7 @@ class TestNames:
         await put(api)
         assert (await api.patch(f"/agents/{agent['id']}", {"projectId": None})).status_code == 200
 
+    @pytest.mark.case(13)
     async def test_another_tenants_secret_is_unknown(self, api: Api, client: httpx.AsyncClient) -> None:
         """Case 13: not by way of a nested reference."""
         await put(await owner(client))
@@ -199,6 +202,7 @@ class TestVault:
         assert await values.resolve(["TOKEN"], other) == {"TOKEN": "of the tenant"}
         assert await values.resolve(["TOKEN"], None) == {"TOKEN": "of the tenant"}
 
+    @pytest.mark.case(11)
     async def test_another_tenant_gets_nothing(
         self, api: Api, sessions: Sessions, settings: Settings, client: httpx.AsyncClient
     ) -> None:

@@ -124,6 +124,7 @@ class TestEnd:
         assert (await client.delete(f"{SESSIONS}/{rows[0]['id']}", headers=member.headers)).status_code == 204
         error_of(await client.get(ME, headers=member.headers), 401, "UNAUTHENTICATED")
 
+    @pytest.mark.case(11)
     async def test_somebody_elses_is_not_there(
         self, client: httpx.AsyncClient, sessions: Sessions, settings: Settings
     ) -> None:
@@ -151,6 +152,7 @@ class TestEnd:
         assert (await key.send("DELETE", f"/auth/sessions/{rows[0]['id']}")).status_code == 204
 
 
+@pytest.mark.case(6)
 @pytest.mark.parametrize(
     ("trusted", "seen"), [((), "127.0.0.1"), (("127.0.0.1",), "198.51.100.7"), (("10.0.0.0/8",), "127.0.0.1")]
 )

@@ -61,6 +61,7 @@ class TestMakes:
         agent = await api.made(f"/templates/{template['id']}/instantiate", body)
         assert (agent["name"], agent["config"]["retry"]) == ("Mine", {"maxAttempts": 3})
 
+    @pytest.mark.case(14)
     async def test_a_workflow_with_its_agents(
         self, api: Api, maker: Api, sessions: Sessions, orchestrator: FakeOrchestrator
     ) -> None:
@@ -88,7 +89,8 @@ class TestMakes:
         error_of(await api.post(f"/templates/{template['id']}/instantiate"), 500, "INTERNAL_ERROR")
         assert await counted(sessions, api, Agent) == 0
 
-    async def test_case_18_what_is_filled_in_is_not_looked_at_again(self, api: Api) -> None:
+    @pytest.mark.case(18)
+    async def test_what_is_filled_in_is_not_looked_at_again(self, api: Api) -> None:
         template = await api.made("/templates", template_body())
         odd = "https://example.com/{{ parameters.tries }}${process.env}/{0.__class__}"
         agent = await api.made(f"/templates/{template['id']}/instantiate", {"customizations": {"url": URL}})
@@ -160,7 +162,8 @@ class TestRefusals:
         error = error_of(await api.post(f"/templates/{template['id']}/instantiate", body), 400, "VALIDATION_ERROR")
         assert [each["code"] for each in error["details"]] == ["TOO_LARGE"]
 
-    async def test_case_14_foreign_ids_in_a_stored_template_reach_nothing(
+    @pytest.mark.case(14)
+    async def test_foreign_ids_in_a_stored_template_reach_nothing(
         self, api: Api, maker: Api, sessions: Sessions
     ) -> None:
         """As if the row had been written past the checks."""
@@ -179,9 +182,8 @@ class TestRefusals:
             }
         assert await counted(sessions, api, Workflow) == 0
 
-    async def test_case_13_a_key_that_makes_no_agents_makes_none_by_a_template(
-        self, api: Api, sessions: Sessions
-    ) -> None:
+    @pytest.mark.case(13)
+    async def test_a_key_that_makes_no_agents_makes_none_by_a_template(self, api: Api, sessions: Sessions) -> None:
         template = await api.made("/templates", workflow_template_body(isPublic=True))
         path = f"/templates/{template['id']}/instantiate"
         for scopes in (["templates:execute"], ["templates:execute", "agents:create"], ["templates:read"]):

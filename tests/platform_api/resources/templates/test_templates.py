@@ -52,9 +52,8 @@ class TestSight:
         assert shown["definition"] == public["definition"]
         assert not {"tenantId", "userId"} & set(shown)
 
-    async def test_case_11_a_private_one_of_another_tenant_is_not_there(
-        self, api: Api, client: httpx.AsyncClient
-    ) -> None:
+    @pytest.mark.case(11)
+    async def test_a_private_one_of_another_tenant_is_not_there(self, api: Api, client: httpx.AsyncClient) -> None:
         private = await api.made("/templates", template_body())
         other = await owner(client)
         error_of(await anonymous(api, f"/templates/{private['id']}"), 404, "NOT_FOUND")
@@ -99,7 +98,8 @@ class TestSight:
         reader = await by_key(api, sessions, "templates:read")
         assert (await reader.get(f"/templates/{private['id']}")).status_code == 200
 
-    async def test_case_13_a_viewer_makes_none(self, api: Api, sessions: Sessions, settings: Settings) -> None:
+    @pytest.mark.case(13)
+    async def test_a_viewer_makes_none(self, api: Api, sessions: Sessions, settings: Settings) -> None:
         viewer = await colleague(api, sessions, settings, TenantRole.VIEWER)
         public = await api.made("/templates", template_body(isPublic=True))
         error_of(await viewer.post("/templates", template_body()), 403, "FORBIDDEN")
@@ -134,13 +134,15 @@ class TestLists:
         assert answer.json()["meta"]["pagination"]["totalItems"] == 3
         assert all("definition" not in row for row in answer.json()["data"])
 
+    @pytest.mark.case(19)
     @pytest.mark.parametrize(
         "params",
         [{"type": "SONG"}, {"sortBy": "rating;drop"}, {"isOfficial": "maybe"}, {"owner": "me"}, {"pageSize": 101}],
     )
-    async def test_case_19_unknown_filters_and_fields_are_refused(self, api: Api, params: dict[str, Any]) -> None:
+    async def test_unknown_filters_and_fields_are_refused(self, api: Api, params: dict[str, Any]) -> None:
         error_of(await anonymous(api, "/templates", **params), 400, "VALIDATION_ERROR")
 
+    @pytest.mark.case(19)
     async def test_wildcards_mean_themselves(self, api: Api) -> None:
         word = uuid4().hex
         await api.made("/templates", template_body(name=f"100% {word}"))
@@ -177,18 +179,20 @@ class TestChange:
         answer = await api.patch(f"/templates/{made['id']}", {"type": "STEP"})
         assert [each["path"] for each in error_of(answer, 400, "VALIDATION_ERROR")["details"]] == ["type"]
 
+    @pytest.mark.case(12)
     @pytest.mark.parametrize(
         "extra",
         [{"usageCount": 7}, {"rating": 5}, {"tenantId": str(uuid4())}, {"userId": str(uuid4())}, {"id": str(uuid4())}],
     )
-    async def test_case_12_nothing_else_is_the_callers_to_set(self, api: Api, extra: dict[str, Any]) -> None:
+    async def test_nothing_else_is_the_callers_to_set(self, api: Api, extra: dict[str, Any]) -> None:
         error_of(await api.post("/templates", template_body(**extra)), 400, "VALIDATION_ERROR")
         made = await api.made("/templates", template_body())
         error_of(await api.patch(f"/templates/{made['id']}", extra), 400, "VALIDATION_ERROR")
 
 
 class TestOfficial:
-    async def test_case_12_is_the_admins_to_say(self, api: Api) -> None:
+    @pytest.mark.case(12)
+    async def test_is_the_admins_to_say(self, api: Api) -> None:
         error_of(await api.post("/templates", template_body(isOfficial=True)), 403, "FORBIDDEN")
         made = await api.made("/templates", template_body())
         error_of(await api.patch(f"/templates/{made['id']}", {"isOfficial": True}), 403, "FORBIDDEN")
@@ -253,8 +257,9 @@ class TestDefinition:
             ("definition.workflow.steps[1].inputs.a", "UNKNOWN_REFERENCE"),
         }
 
+    @pytest.mark.case(12)
     @pytest.mark.parametrize("key", ["status", "isPublic", "version", "id", "tenantId", "userId"])
-    async def test_case_12_a_definition_sets_nothing_that_is_not_content(self, api: Api, key: str) -> None:
+    async def test_a_definition_sets_nothing_that_is_not_content(self, api: Api, key: str) -> None:
         workflow = workflow_template_body()
         workflow["definition"]["workflow"][key] = "ACTIVE"
         error = error_of(await api.post("/templates", workflow), 400, "VALIDATION_ERROR")
@@ -264,9 +269,8 @@ class TestDefinition:
         error = error_of(await api.post("/templates", agent), 400, "VALIDATION_ERROR")
         assert [each["path"] for each in error["details"]] == [f"definition.{key}"]
 
-    async def test_case_14_ids_of_agents_are_refused_whoevers_they_are(
-        self, api: Api, client: httpx.AsyncClient
-    ) -> None:
+    @pytest.mark.case(14)
+    async def test_ids_of_agents_are_refused_whoevers_they_are(self, api: Api, client: httpx.AsyncClient) -> None:
         own, foreign = await api.active_agent(), await (await owner(client)).active_agent(isPublic=True)
         for agent in (own, foreign, {"id": str(uuid4())}):
             body = workflow_template_body()

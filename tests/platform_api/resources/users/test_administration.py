@@ -151,6 +151,7 @@ class TestChange:
         same = await admin.patch(path, {"fullName": "One"})
         assert same.headers["ETag"] == changed.headers["ETag"]
 
+    @pytest.mark.case(12)
     @pytest.mark.parametrize(
         "patch",
         [

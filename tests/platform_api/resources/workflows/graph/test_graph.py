@@ -79,7 +79,8 @@ class TestJson:
 
 
 class TestPictures:
-    async def test_case_22_names_are_no_markup(self, api: Api) -> None:
+    @pytest.mark.case(22)
+    async def test_names_are_no_markup(self, api: Api) -> None:
         workflow = await api.active_workflow(name=HOSTILE, steps=[step("only", await api.active_agent(), name=HOSTILE)])
         path = f"/workflows/{workflow['id']}/graph"
         mermaid = await api.get(path, format="mermaid")
