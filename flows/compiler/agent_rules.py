@@ -13,7 +13,7 @@ from flows.compiler.expressions import Use, syntax_problems, uses
 from flows.compiler.graph import suggestion
 from flows.compiler.nodes import path_text
 from flows.compiler.schema_fields import SchemaFields
-from flows.compiler.scopes import KnownSecrets, secret_problems
+from flows.compiler.scopes import NOT_FOR_WORKFLOWS, KnownSecrets, secret_problems
 from flows.spec import StepSpec
 
 LITERAL_FIELDS: Mapping[AgentType, frozenset[str]] = {
@@ -37,7 +37,10 @@ def config_template_problems(
     templated = templated_config(kind, config)
     problems = syntax_problems(templated, "")
     for use in uses(templated, "") if not problems else []:
-        if use.path[0] == "secrets":
+        if use.path[0] == "secrets" and kind is AgentType.WORKFLOW:
+            message = f"`{path_text(use.path)}`: {NOT_FOR_WORKFLOWS}"
+            problems.append(Problem(path=use.where, code="UNKNOWN_REFERENCE", message=message))
+        elif use.path[0] == "secrets":
             problems += secret_problems(use, known_secrets)
         elif use.path[0] not in _ROOTS:
             message = f"`{path_text(use.path)}`: an agent's config knows only {', '.join(sorted(_ROOTS))}"

@@ -100,7 +100,7 @@ class _Check:
     def _reference_problems(self, step: Placed, scope: BodyScope) -> Iterator[Problem]:
         if step.config is None:
             yield from syntax_problems(step.spec.inputs, f"{step.path}.inputs")
-            yield from scope.input_problems(step.key, uses(step.spec.inputs, f"{step.path}.inputs"))
+            yield from scope.input_problems(step, uses(step.spec.inputs, f"{step.path}.inputs"))
             return
         yield from scope.config_problems(step.key, config_uses(step))
         if isinstance(step.config, LoopConfig) and step.config.while_ is not None:

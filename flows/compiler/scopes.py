@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from agents.errors import Problem
-from agents.spec import AgentSpec
+from agents.spec import AgentSpec, AgentType
 from flows.compiler.expressions import Use
 from flows.compiler.graph import StepGraph, listed, suggestion
 from flows.compiler.nesting import Body, Placed
@@ -16,6 +16,8 @@ from flows.spec import LoopConfig
 
 KnownSecrets = Mapping[str | None, Collection[str]]
 """The names that something in a project may use, by the project's id; None stands for what is in no project."""
+
+NOT_FOR_WORKFLOWS = "a nested run's inputs are on record, so no secrets are among them; let the steps inside name them"
 
 _ALWAYS = frozenset({"env", "execution", "workflow"})
 _IN_LOOPS = frozenset({"item", "index", "previous"})
@@ -90,13 +92,16 @@ class BodyScope:
         """The scope of a body of `container`, which is one of this body's steps."""
         return BodyScope(StepGraph(body), self._shared, self, container)
 
-    def input_problems(self, key: str, uses: Iterable[Use]) -> Iterator[Problem]:
-        """Problems of what the inputs of step `key` name."""
+    def input_problems(self, step: Placed, uses: Iterable[Use]) -> Iterator[Problem]:
+        """Problems of what the inputs of a step name."""
+        agent = self._shared.agents.get(step.spec.agent_id or "")
         for use in uses:
-            if use.path[0] == "secrets":
-                yield from secret_problems(use, self._shared.secrets)
+            if use.path[0] != "secrets":
+                yield from self._problems(use, step.key, self._loop)
+            elif agent is not None and agent.type is AgentType.WORKFLOW:
+                yield _problem(use, "UNKNOWN_REFERENCE", NOT_FOR_WORKFLOWS)
             else:
-                yield from self._problems(use, key, self._loop)
+                yield from secret_problems(use, self._shared.secrets)
 
     def config_problems(self, key: str, uses: Iterable[Use], loop: LoopConfig | None = None) -> Iterator[Problem]:
         """Problems of what the config of step `key` names; `loop` is the step's own where its names exist already."""

@@ -14,11 +14,62 @@ _AGENT: JsonObject = {
     },
     "tags": ["demo"],
 }
+
+
+def _greet(key: str, name: str, *depends_on: str) -> JsonObject:
+    step = {"stepKey": key, "type": "AGENT", "agentId": SOME_ID, "inputs": {"name": name}}
+    return {**step, "dependsOn": list(depends_on)} if depends_on else step
+
+
 _WORKFLOW: JsonObject = {
-    "name": "Greeting",
-    "inputSchema": {"type": "object", "properties": {"name": {"type": "string", "default": "world"}}},
-    "steps": [{"stepKey": "greet", "type": "AGENT", "agentId": SOME_ID, "inputs": {"name": "{{ inputs.name }}"}}],
-    "output": {"text": "{{ greet.output.text }}"},
+    "name": "Greetings",
+    "inputSchema": {
+        "type": "object",
+        "properties": {"names": {"type": "array", "items": {"type": "string"}, "default": ["Ada", "Charles"]}},
+    },
+    "steps": [
+        {
+            "stepKey": "each",
+            "type": "LOOP",
+            "onError": "CONTINUE",
+            "config": {
+                "items": "inputs.names",
+                "steps": [_greet("greet", "{{ item }}")],
+                "collect": "{{ greet.output.text }}",
+                "maxConcurrency": 4,
+            },
+        },
+        {
+            "stepKey": "many",
+            "type": "CONDITION",
+            "dependsOn": ["each"],
+            "config": {"expression": "each.output.count > 10", "then": ["approve"], "else": ["note"]},
+        },
+        {
+            "stepKey": "approve",
+            "type": "WAIT",
+            "config": {
+                "kind": "approval",
+                "message": "Send {{ each.output.count }} greetings?",
+                "assignees": ["ADMIN"],
+                "timeoutSeconds": 86400,
+                "onTimeout": "REJECT",
+            },
+        },
+        _greet("note", "few"),
+        {
+            "stepKey": "send",
+            "type": "PARALLEL",
+            "dependsOn": ["approve", "note"],
+            "config": {
+                "branches": {
+                    "mail": {"steps": [_greet("post", "mail")]},
+                    "chat": {"steps": [_greet("post", "chat"), _greet("log", "{{ post.output.text }}", "post")]},
+                }
+            },
+        },
+    ],
+    "output": {"greetings": "{{ each.output.items }}", "sent": "{{ send.output }}"},
 }
 
 BODIES: JsonObject = {

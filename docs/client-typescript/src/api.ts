@@ -16,16 +16,22 @@ import type {
   AgentView,
   ApiKeyCreate,
   ApiKeyView,
+  ArtifactView,
   AuditEntry,
   EventDelivered,
   EventDelivery,
+  ExecutionCancelled,
   ExecutionResume,
   ExecutionResumed,
+  ExecutionRetried,
+  ExecutionRetry,
   ExecutionRow,
   ExecutionStart,
   ExecutionStarted,
   ExecutionStatus,
   ExecutionView,
+  ExecutionsRetried,
+  Format,
   GraphFormat,
   GraphView,
   Health,
@@ -80,6 +86,12 @@ import type {
   WorkflowVersionView,
   WorkflowView,
 } from "./models.ts";
+
+/** What `downloadArtifact` is narrowed to. */
+export interface DownloadArtifactQuery {
+  /** Converts a table; as stored when left out */
+  format?: Format | null;
+}
 
 /** What `getWorkflowGraph` is narrowed to. */
 export interface GetWorkflowGraphQuery {
@@ -155,6 +167,14 @@ export interface ListAuditLogsQuery {
   sortBy?: "action" | "createdAt";
   /** Direction */
   sortOrder?: SortOrder;
+}
+
+/** What `listExecutionArtifacts` is narrowed to. */
+export interface ListExecutionArtifactsQuery {
+  /** Page, counted from 1 */
+  page?: number;
+  /** Rows of one page */
+  pageSize?: number;
 }
 
 /** What `listExecutionLogs` is narrowed to. */
@@ -365,6 +385,20 @@ export interface ListWorkflowsQuery {
   sortOrder?: SortOrder;
 }
 
+/** What `retryExecutions` is narrowed to. */
+export interface RetryExecutionsQuery {
+  /** Status, or several of them */
+  status?: ExecutionStatus[];
+  /** What started it, or several of these */
+  triggerType?: TriggerType[];
+  /** earliest time of creation */
+  from?: string | null;
+  /** time of creation before which */
+  to?: string | null;
+  /** The workflow that it belongs to */
+  workflowId?: string | null;
+}
+
 /** What `streamExecution` is narrowed to. */
 export interface StreamExecutionQuery {
   /** Like the header `Last-Event-ID` */
@@ -403,6 +437,16 @@ export class Turbocat extends Transport {
       path: "/api/v1/tenants/current/members",
       answer: "data",
       body,
+      takesKey: true,
+    }, options);
+  }
+
+  /** Stops the run and everything that it has started, within 5 seconds. One that is over is refused (409). */
+  cancelExecution(executionId: string, options: CallOptions = {}): Promise<ExecutionCancelled> {
+    return this.call<ExecutionCancelled>({
+      method: "POST",
+      path: `/api/v1/executions/${segment(executionId)}/cancel`,
+      answer: "data",
       takesKey: true,
     }, options);
   }
@@ -561,6 +605,22 @@ export class Turbocat extends Transport {
       answer: "data",
       body,
       takesKey: true,
+    }, options);
+  }
+
+  /**
+   * The file, whole or a span of it (`Range`, `If-Range`); tables also converted to another `format`.
+   *
+   * Cells stay data: in CSV a text that begins with `=`, `+`, `-` or `@` is written as it is, and a spreadsheet
+   * may
+   * take it for a formula. Import such a column as text, or let the DATA agent's sink escape it.
+   */
+  downloadArtifact(artifactId: string, query: DownloadArtifactQuery = {}, options: CallOptions = {}): Promise<string | string> {
+    return this.call<string | string>({
+      method: "GET",
+      path: `/api/v1/artifacts/${segment(artifactId)}`,
+      answer: "whole",
+      query,
     }, options);
   }
 
@@ -810,6 +870,16 @@ export class Turbocat extends Transport {
     return this.call<Page<AuditEntry>>({
       method: "GET",
       path: "/api/v1/audit-logs",
+      answer: "page",
+      query,
+    }, options);
+  }
+
+  /** The datasets and files that the execution's steps have made, also those that a retry took over. */
+  listExecutionArtifacts(executionId: string, query: ListExecutionArtifactsQuery = {}, options: CallOptions = {}): Promise<Page<ArtifactView>> {
+    return this.call<Page<ArtifactView>>({
+      method: "GET",
+      path: `/api/v1/executions/${segment(executionId)}/artifacts`,
       answer: "page",
       query,
     }, options);
@@ -1120,6 +1190,39 @@ export class Turbocat extends Transport {
       path: `/api/v1/executions/${segment(executionId)}/resume`,
       answer: "data",
       body,
+      takesKey: true,
+    }, options);
+  }
+
+  /**
+   * Goes on with a failed, cancelled or timed-out run as a new execution, linked by `retryOf`.
+   *
+   * Finished steps keep their results, only the rest runs. `fromStep` runs one step and what depends on it again,
+   * also
+   * of a completed run.
+   */
+  retryExecution(executionId: string, body: ExecutionRetry = {}, options: CallOptions = {}): Promise<ExecutionRetried> {
+    return this.call<ExecutionRetried>({
+      method: "POST",
+      path: `/api/v1/executions/${segment(executionId)}/retry`,
+      answer: "data",
+      body,
+      takesKey: true,
+    }, options);
+  }
+
+  /**
+   * Retries failed, cancelled and timed-out runs: those that the filters name and nobody has retried, oldest
+   * first.
+   *
+   * 100 a call; `left` says how many more there are. A run that cannot be retried is answered with the reason.
+   */
+  retryExecutions(query: RetryExecutionsQuery = {}, options: CallOptions = {}): Promise<ExecutionsRetried> {
+    return this.call<ExecutionsRetried>({
+      method: "POST",
+      path: "/api/v1/executions/retry",
+      answer: "data",
+      query,
       takesKey: true,
     }, options);
   }

@@ -228,6 +228,26 @@ export interface ApprovalRequestedNews {
   dueAt: string | null;
 }
 
+/** A file or dataset that a step has made. */
+export interface ArtifactView {
+  id: string;
+  executionId: string;
+  stepKey: string;
+  path: string;
+  attempt: number;
+  name: string;
+  mediaType: string;
+  bytes: number;
+  sha256: string;
+  rows: number | null;
+  /** column to type, of a table */
+  schema: Record<string, unknown> | null;
+  /** what `?format=` takes; none for what is no table */
+  formats: Format[];
+  downloadUrl: string;
+  createdAt: string;
+}
+
 /** One thing that happened. */
 export interface AuditEntry {
   id: string;
@@ -268,11 +288,13 @@ export interface DatabaseCheck {
   pool: Pool;
 }
 
-/** `target` waits for `source`. */
+/** `target` waits for `source`; `kind` says where `source` names it. */
 export interface EdgeView {
   source: string;
   target: string;
-  kind: "dependency";
+  kind: "dependency" | "then" | "else" | "case" | "default" | "fallback";
+  /** for people: `then`, `case 0`; null of a plain dependency */
+  label: string | null;
 }
 
 /** Where a workflow runs; decides its Prefect deployment and work pool. */
@@ -286,7 +308,7 @@ export interface ErrorBody {
 }
 
 /** What went wrong, for programs; a status can have several. */
-export type ErrorCode = "ACCOUNT_LOCKED" | "BUDGET_EXCEEDED" | "CONFLICT" | "FORBIDDEN" | "INTERNAL_ERROR" | "INVALID_CREDENTIALS" | "INVALID_STATE" | "METHOD_NOT_ALLOWED" | "NOT_FOUND" | "PAYLOAD_TOO_LARGE" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "SERVICE_UNAVAILABLE" | "TOKEN_EXPIRED" | "TOKEN_REUSED" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_ERROR" | "VERSION_CONFLICT";
+export type ErrorCode = "ACCOUNT_LOCKED" | "BUDGET_EXCEEDED" | "CONFLICT" | "FORBIDDEN" | "INTERNAL_ERROR" | "INVALID_CREDENTIALS" | "INVALID_STATE" | "METHOD_NOT_ALLOWED" | "NOT_FOUND" | "PAYLOAD_TOO_LARGE" | "RANGE_NOT_SATISFIABLE" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "SERVICE_UNAVAILABLE" | "TOKEN_EXPIRED" | "TOKEN_REUSED" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_ERROR" | "VERSION_CONFLICT";
 
 /** One thing wrong: where, which rule, what to change. */
 export interface ErrorDetail {
@@ -307,10 +329,19 @@ export interface EventDelivery {
   data?: unknown;
 }
 
+/** A run whose end was asked for. One that is RUNNING still is CANCELLED within 5 seconds. */
+export interface ExecutionCancelled {
+  executionId: string;
+  status: ExecutionStatus;
+  cancelRequestedAt: string;
+}
+
 /** In which order a definition would run. */
 export interface ExecutionPlan {
   steps: string[];
   stages: string[][];
+  /** stages of what is inside each LOOP and branch, by its path */
+  nested: Record<string, string[][]>;
 }
 
 /** An answer to a WAIT step: `approved` to an approval, `data` to an input. */
@@ -329,6 +360,32 @@ export interface ExecutionResumed {
   path: string;
   kind: WaitKind;
   answeredAt: string;
+}
+
+/** The new execution. `reusedSteps` are the records that it took over; `GET …/steps` shows them. */
+export interface ExecutionRetried {
+  executionId: string;
+  status: ExecutionStatus;
+  workflowId: string;
+  workflowVersion: number;
+  triggerType: TriggerType;
+  environment: Environment;
+  priority: string;
+  tags: string[];
+  runAt: string | null;
+  createdAt: string;
+  retryOf: string;
+  reusedSteps: number;
+}
+
+/** How a run is to go on. Steps that have finished keep their results; without anything only the rest runs. */
+export interface ExecutionRetry {
+  /** a path, or a bare key where only one step has it */
+  fromStep?: string | null;
+  /** other inputs: every step runs again, or those from `fromStep` on */
+  inputs?: Record<string, unknown> | null;
+  /** another version of the workflow; the one that ran when left out */
+  workflowVersion?: number | "latest" | null;
 }
 
 /** An execution in a list. `queueMs` is from when it could start to when it did. */
@@ -443,6 +500,16 @@ export interface ExecutionView {
   outputs: unknown;
   waits: WaitView[];
 }
+
+/** What the call has started and what it could not. `left` runs fit the filters beyond the 100 of one call. */
+export interface ExecutionsRetried {
+  started: ExecutionRetried[];
+  refused: RefusedRetry[];
+  left: number;
+}
+
+/** What a table can be downloaded as. */
+export type Format = "csv" | "parquet" | "json" | "arrow";
 
 /** Nodes and edges for a canvas, a text diagram, a picture. */
 export type GraphFormat = "json" | "mermaid" | "svg";
@@ -585,6 +652,8 @@ export interface NodeView {
   name: string;
   position: PositionView;
   status: StepStatus | null;
+  /** how many steps are inside a LOOP or PARALLEL, at whatever depth */
+  nested: number;
 }
 
 /** What a failed step means for the run. */
@@ -733,6 +802,13 @@ export interface RefreshedView {
   tokens: TokensView;
 }
 
+/** A run that was not retried: the code and message that a retry of it alone is refused with. */
+export interface RefusedRetry {
+  executionId: string;
+  code: string;
+  message: string;
+}
+
 /** A new person and their tenant. */
 export interface Registration {
   email: string;
@@ -830,6 +906,8 @@ export interface StepRunView {
   input: unknown;
   output: unknown;
   outputRef: string | null;
+  /** the step run of an earlier execution whose result it is */
+  reusedFrom: string | null;
   preview: unknown;
   error: Record<string, unknown> | null;
   usage: StepUsage;

@@ -166,6 +166,16 @@ def test_inputs_of_a_workflow_agent_are_those_of_its_config() -> None:
     assert problems_of(step("s", inputs={"path": 1}), agents=(handing,)) == []
 
 
+def test_a_workflow_agent_is_handed_no_secrets() -> None:
+    given = agent(kind="WORKFLOW", config={"workflowId": "w2"})
+    handing = agent(kind="WORKFLOW", config={"workflowId": "w2", "inputs": {"a": "{{ secrets.K }}"}})
+
+    for each, path in ((given, "steps[0].inputs.a"), (handing, "steps[0].agentId")):
+        inputs = {"a": "{{ secrets.K }}"} if each is given else {}
+        (problem,) = problems_of(step("s", inputs=inputs), agents=(each,), secrets=("K",))
+        assert (problem.path, problem.code) == (path, "UNKNOWN_REFERENCE")
+
+
 @st.composite
 def bodies(draw: st.DrawFn, prefix: str = "", depth: int = 0) -> list[dict[str, Any]]:
     """Steps of every type without a cycle, written in any order; each reads some of its dependencies."""

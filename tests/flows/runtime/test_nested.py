@@ -124,7 +124,8 @@ async def test_its_inputs_are_those_of_the_agents_config_with_the_defaults_of_it
     def given(inputs: dict[str, Any]) -> Drive:
         drive = parent(plan, a_step("sub", agent="w", inputs=inputs))
         agents = {**drive.run.plan.agents, "w": mapping}
-        return replace(drive, run=replace(drive.run, plan=drive.run.plan.model_copy(update={"agents": agents})))
+        drive.run = replace(drive.run, plan=drive.run.plan.model_copy(update={"agents": agents}))
+        return drive
 
     assert (await given({"count": 7}).once()).outputs == {"sub": {"x": {"n": 7, "more": 2}}}
     outcome = await given({"count": "seven"}).once()

@@ -77,6 +77,17 @@ class TestMakes:
         assert (orchestrator.deployments, orchestrator.submissions) == ({}, [])
         assert (await api.patch(f"/workflows/{workflow['id']}", {"status": "ACTIVE"})).status_code == 200
 
+    async def test_steps_inside_others_get_their_agents_too(self, api: Api) -> None:
+        body = workflow_template_body()
+        inner = {"stepKey": "inner", "agentId": "echo", "inputs": {"a": "{{ item }}"}}
+        each = {"stepKey": "each", "type": "LOOP", "config": {"items": [1, 2], "steps": [inner]}}
+        body["definition"]["workflow"]["steps"].append(each)
+        template = await api.made("/templates", body)
+        workflow = await api.made(f"/templates/{template['id']}/instantiate", {})
+        (shown,) = workflow["steps"][2]["config"]["steps"]
+        assert (shown["agent"]["name"], shown["inputs"]) == ("Echo", {"a": "{{ item }}"})
+        assert shown["agentId"] == workflow["steps"][0]["agentId"]
+
     async def test_a_workflow_that_cannot_be_made_leaves_no_agents(
         self, api: Api, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
     ) -> None:

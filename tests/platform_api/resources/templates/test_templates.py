@@ -279,6 +279,20 @@ class TestDefinition:
             found = [(each["path"], each["code"]) for each in error["details"]]
             assert found == [("definition.workflow.steps[1].agentId", "UNKNOWN_AGENT")]
 
+    @pytest.mark.case(14)
+    async def test_ids_of_agents_inside_other_steps_are_refused_too(self, api: Api) -> None:
+        agent = await api.active_agent()
+        for written in ({"agentId": agent["id"]}, {"agent_id": agent["id"]}):
+            both = {"branches": {"left": {"steps": [{"stepKey": "a", **written}]}}}
+            inner = {"stepKey": "both", "type": "PARALLEL", "config": both}
+            body = workflow_template_body()
+            body["definition"]["workflow"]["steps"].append(
+                {"stepKey": "each", "type": "LOOP", "config": {"items": [1], "steps": [inner]}}
+            )
+            error = error_of(await api.post("/templates", body), 400, "VALIDATION_ERROR")
+            where = "definition.workflow.steps[2].config.steps[0].config.branches.left.steps[0].agentId"
+            assert [(each["path"], each["code"]) for each in error["details"]] == [(where, "UNKNOWN_AGENT")]
+
     async def test_a_step_is_a_template_too(self, api: Api) -> None:
         definition = {
             "agents": {"echo": workflow_template_body()["definition"]["agents"]["echo"]},
