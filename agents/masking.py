@@ -34,6 +34,11 @@ class Masking:
             self._secrets.add(secret)
             self._forms = sorted({*self._forms, *_forms(secret)}, key=len, reverse=True)
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is any secret to look for."""
+        return bool(self._forms)
+
     def __call__(self, text: str) -> str:
         for form in self._forms:
             if form in text:

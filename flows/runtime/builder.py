@@ -4,6 +4,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from prefect import Flow
@@ -12,6 +13,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
 
 from flows.plan import Plan
+from flows.runtime.artifacts import Artifacts
 from flows.runtime.driver import RunDriver
 from flows.runtime.log import RunLog
 from flows.runtime.ports import LogLine, Ports, Run, RunOutcome
@@ -86,6 +88,6 @@ async def _drive(run: Run, ports: Ports, flow_run: FlowRun) -> RunOutcome:
         else:
             flow_logger.log(number, f"{step_key}: {message}" if step_key else message)
 
-    async with ports.claim(run.execution_id), RunLog(write, mirror) as log:
-        driver = RunDriver(run, ports, log, stages=TaskStage)
+    async with Artifacts() as artifacts, ports.claim(run.execution_id), RunLog(write, mirror) as log:
+        driver = RunDriver(run, ports, log, stages=partial(TaskStage, artifacts))
         return await driver.drive(flow_run_id=flow_run.id, run_count=flow_run.run_count)

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed
 
 from flows.runtime.activity import Activity
+from flows.runtime.artifacts import Progress
 from flows.runtime.task_runs import TaskOptions, run_task, stopped_state
 
 MOST_CHUNKS = 20
@@ -41,7 +41,14 @@ class ChunkedLoop:
     """Shows one loop. With an unknown total the chunks are as large as the most iterations demand."""
 
     def __init__(
-        self, path: str, total: int | None, bound: int, *, activity: Activity, id_of: Callable[[str], UUID]
+        self,
+        path: str,
+        total: int | None,
+        bound: int,
+        *,
+        activity: Activity,
+        id_of: Callable[[str], UUID],
+        progress: Progress | None,
     ) -> None:
         self._path = path
         self._total = total
@@ -51,8 +58,7 @@ class ChunkedLoop:
         self._chunks: dict[int, _Chunk] = {}
         self._watchers: set[asyncio.Task[None]] = set()
         self._done = 0
-        self._artifact: asyncio.Lock = asyncio.Lock()
-        self._artifact_id: UUID | None = None
+        self._progress = progress
 
     def began(self, index: int) -> None:
         """The first item of a chunk starts its task."""
@@ -88,8 +94,8 @@ class ChunkedLoop:
         async def until_over() -> State[Any]:
             whole = await chunk.is_over
             message = f"{chunk.done:,} items, {chunk.failed:,} failed"
-            get_run_logger().info("%s: %s; %s", self._path, message, self._progress())
-            await self._update_artifact()
+            get_run_logger().info("%s: %s; %s", self._path, message, self._so_far())
+            self._tell_progress()
             return Completed(message=message) if whole else stopped_state(self._activity, message)
 
         try:
@@ -97,15 +103,9 @@ class ChunkedLoop:
         except Exception:
             _logger.warning("Prefect does not show the items %s", name, exc_info=True)
 
-    def _progress(self) -> str:
+    def _so_far(self) -> str:
         return f"{self._done:,} done" if self._total is None else f"{self._done:,} of {self._total:,} done"
 
-    async def _update_artifact(self) -> None:
-        if not self._total:
-            return
-        progress = round(100 * self._done / self._total, 1)
-        async with self._artifact:
-            if self._artifact_id is None:
-                self._artifact_id = await acreate_progress_artifact(progress, description=f"Items of `{self._path}`")
-            else:
-                await aupdate_progress_artifact(self._artifact_id, progress=progress)
+    def _tell_progress(self) -> None:
+        if self._progress and self._total:
+            self._progress.tell(round(100 * self._done / self._total, 1))

@@ -98,7 +98,8 @@ class RunDriver:
         self._around.usage.add(run.usage)
         self._frame = self._around.root_frame()
         shape = self._around.shape(run.plan.steps)
-        self._body = Body(shape, self._frame, self._around, stages(run, self._activity))
+        self._stage = stages(run, self._activity)
+        self._body = Body(shape, self._frame, self._around, self._stage)
         self._cancelled: asyncio.CancelledError | None = None
         self.outputs: Any = None
         """The run's outputs as they are, when it has completed; the record may hold a reference to them."""
@@ -121,6 +122,7 @@ class RunDriver:
             return outcome
         await self._around.log.flush()
         await unbroken(journal.run_finished(execution_id, outcome))
+        self._stage.over(outcome)
         if self._cancelled is not None and not self._outermost:
             raise self._cancelled
         return outcome

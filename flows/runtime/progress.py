@@ -26,6 +26,8 @@ class LoopProgress:
         if self._teller:
             self._teller.cancel()
             await asyncio.wait([self._teller])
+        if self._told and self._at.around.activity.departure is None:
+            await self._tell()
         await self._shown.close()
 
     def began(self, index: int) -> None:
@@ -40,13 +42,14 @@ class LoopProgress:
     async def _tell_forever(self) -> None:
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            if self._done != self._told:
-                self._told = self._done
-                with contextlib.suppress(Exception):
-                    await self._tell()
+            await self._tell()
 
     async def _tell(self) -> None:
+        if self._done == self._told:
+            return
+        self._told = self._done
         around = self._at.around
-        await around.ports.journal.progressed(
-            around.run.execution_id, self._at.path, done=self._told, total=self._total
-        )
+        with contextlib.suppress(Exception):  # the record is right without it
+            await around.ports.journal.progressed(
+                around.run.execution_id, self._at.path, done=self._done, total=self._total
+            )

@@ -5,7 +5,7 @@ from typing import Any
 
 from flows.errors import StepFailed
 from flows.plan import PlanStep
-from flows.runtime.ports import Run
+from flows.runtime.ports import Run, RunOutcome
 from flows.runtime.retries import delay_after, is_last
 from flows.runtime.surroundings import DriveNested, LoopStage, NestedEnd, Slot, Work
 
@@ -52,3 +52,6 @@ class PlainStage:
     async def nested(self, run: Run, path: str, drive: DriveNested) -> NestedEnd:
         """Drives it as a part of this run."""
         return await drive(None)
+
+    def over(self, outcome: RunOutcome) -> None:
+        """Nothing to show."""

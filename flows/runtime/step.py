@@ -149,7 +149,9 @@ class _Attempt:
 
 async def _masked(result: AgentResult, masking: Masking) -> Produced:
     """The result as it is recorded and as later steps see it: a secret does not travel from step to step."""
-    output, preview = await asyncio.to_thread(lambda: (masking.json(result.output), masking.json(result.preview)))
+    output, preview = result.output, result.preview
+    if masking.is_needed:
+        output, preview = await asyncio.to_thread(lambda: (masking.json(output), masking.json(preview)))
     return Produced(output=output, artifacts=result.artifacts, preview=preview)
 
 

@@ -89,6 +89,10 @@ class Stage(Protocol):
         """Lets a nested run drive itself."""
         ...
 
+    def over(self, outcome: RunOutcome) -> None:
+        """The run whose top level this is has ended so."""
+        ...
+
 
 class LoopStage(Protocol):
     """Where the items of one loop appear."""

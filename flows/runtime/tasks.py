@@ -17,9 +17,11 @@ from agents.spec import AgentType
 from flows.errors import StepFailed
 from flows.plan import PlanStep
 from flows.runtime.activity import Activity
+from flows.runtime.artifacts import Artifacts
 from flows.runtime.chunks import ChunkedLoop
-from flows.runtime.ports import Run
+from flows.runtime.ports import Run, RunOutcome
 from flows.runtime.retries import is_last, retry_delays
+from flows.runtime.shown_run import ShownRun
 from flows.runtime.subflow import drive_as_subflow, find_subflow
 from flows.runtime.surroundings import DriveNested, LoopStage, NestedEnd, Slot, Work
 from flows.runtime.task_runs import TaskOptions, run_task, stopped_state
@@ -32,9 +34,10 @@ PREFECT_GRACE_SECONDS = 10.0
 class TaskStage:
     """Shows the steps of a run's top level as tasks of the flow run in which it is made."""
 
-    def __init__(self, run: Run, activity: Activity) -> None:
+    def __init__(self, artifacts: Artifacts, run: Run, activity: Activity) -> None:
         self._run = run
         self._activity = activity
+        self._shown = ShownRun(artifacts, run, self._id)
         self._subflows: dict[str, UUID] = {}
         """In the graph a subflow stands in the place of its step's task."""
 
@@ -43,17 +46,23 @@ class TaskStage:
         attempts = _Attempts(step, made, slot, work, self._activity)
         async with attempts.permit:
             await attempts.permit.take()
-            await run_task(
-                attempts.make,
-                self._id(step.step_key),
-                self._options(step, made, attempts),
-                after=self._edges(step),
-                known_at_once=self._is_nested(step),
-            )
-        return attempts.result()
+            try:
+                await run_task(
+                    attempts.make,
+                    self._id(step.step_key),
+                    self._options(step, made, attempts),
+                    after=self._edges(step),
+                    known_at_once=self._is_nested(step),
+                )
+            finally:
+                self._shown.ended(step, attempts.ending())
+        output = attempts.result()
+        self._shown.data(step, output)
+        return output
 
     async def skipped(self, step: PlanStep, reason: str) -> None:
         """A task that ends at once as Skipped, for the sake of its edges."""
+        self._shown.ended(step, "skipped")
         await self._mark(step, "Skipped", reason)
 
     async def recalled(self, step: PlanStep) -> None:
@@ -65,7 +74,8 @@ class TaskStage:
 
     def loop(self, path: str, total: int | None, bound: int) -> LoopStage:
         """A task for each chunk of the loop's items."""
-        return ChunkedLoop(path, total, bound, activity=self._activity, id_of=self._id)
+        progress = self._shown.progress(path) if total else None
+        return ChunkedLoop(path, total, bound, activity=self._activity, id_of=self._id, progress=progress)
 
     async def nested(self, run: Run, path: str, drive: DriveNested) -> NestedEnd:
         """A subflow in the place of its step's task."""
@@ -76,6 +86,10 @@ class TaskStage:
             return await drive(flow_run_id)
 
         return await drive_as_subflow(run, self._id(path), drive_known, self._activity)
+
+    def over(self, outcome: RunOutcome) -> None:
+        """The page that sums the run up."""
+        self._shown.over(outcome)
 
     def _is_nested(self, step: PlanStep) -> bool:
         return step.type is StepType.AGENT and self._run.plan.agents[step.agent or ""].type is AgentType.WORKFLOW
@@ -177,6 +191,17 @@ class _Attempts:
         """Whether the policy names the failure of the attempt that was just made."""
         failure = self._failure
         return isinstance(failure, StepFailed) and not is_last(self._step.retry, self._number, failure.code)
+
+    def ending(self) -> str:
+        """How the last attempt ended, in a word or two."""
+        failure = self._failure
+        if self._number == self._made:
+            return "not run"
+        if isinstance(failure, StepFailed):
+            return "timed out" if failure.code == "TIMEOUT" else "failed"
+        if isinstance(failure, asyncio.CancelledError):
+            return "waiting" if self._activity.departure else "cancelled"
+        return "completed" if failure is None else "failed"
 
     def result(self) -> Any:
         """The output of the last attempt; raises what it raised."""
