@@ -142,6 +142,12 @@ class _Api:
         call |= self._options(operation)
         sent = "".join(f"      {key}{'' if key == value else f': {value}'},\n" for key, value in call.items())
         arguments = ", ".join(self._arguments(operation))
+        if unwrap == "stream":
+            return (
+                f"{_comment(operation.get('description'), '  ')}"
+                f"  {operation['operationId']}({arguments}): AsyncGenerator<{answer}> {{\n"
+                f"    return this.events<{answer}>({{\n{sent}    }}, options);\n  }}\n"
+            )
         return (
             f"{_comment(operation.get('description'), '  ')}"
             f"  {operation['operationId']}({arguments}): Promise<{answer}> {{\n"
@@ -191,6 +197,10 @@ class _Api:
         contents = self._contents(operation)
         if not contents:
             return "void", "nothing"
+        if "text/event-stream" in contents:
+            return self._note(type_of(contents["text/event-stream"]["schema"])), "stream"
+        if "application/octet-stream" in contents:
+            return "Blob", "blob"
         plain = [] if set(contents) == {"application/json"} else ["string"]
         if "application/json" not in contents:
             return "string", "text"

@@ -63,6 +63,7 @@ import type {
   SignedInView,
   SortOrder,
   StepRunView,
+  StreamEvent,
   StreamTokenView,
   TemplateCreate,
   TemplateDetail,
@@ -615,11 +616,11 @@ export class Turbocat extends Transport {
    * may
    * take it for a formula. Import such a column as text, or let the DATA agent's sink escape it.
    */
-  downloadArtifact(artifactId: string, query: DownloadArtifactQuery = {}, options: CallOptions = {}): Promise<string | string> {
-    return this.call<string | string>({
+  downloadArtifact(artifactId: string, query: DownloadArtifactQuery = {}, options: CallOptions = {}): Promise<Blob> {
+    return this.call<Blob>({
       method: "GET",
       path: `/api/v1/artifacts/${segment(artifactId)}`,
-      answer: "whole",
+      answer: "blob",
       query,
     }, options);
   }
@@ -1258,11 +1259,11 @@ export class Turbocat extends Transport {
    * `EventSource`
    * sends no headers, take a token of `POST /executions/{id}/stream-token`.
    */
-  streamExecution(executionId: string, query: StreamExecutionQuery = {}, options: CallOptions = {}): Promise<string> {
-    return this.call<string>({
+  streamExecution(executionId: string, query: StreamExecutionQuery = {}, options: CallOptions = {}): AsyncGenerator<StreamEvent> {
+    return this.events<StreamEvent>({
       method: "GET",
       path: `/api/v1/executions/${segment(executionId)}/stream`,
-      answer: "text",
+      answer: "stream",
       query,
     }, options);
   }

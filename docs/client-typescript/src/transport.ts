@@ -41,7 +41,7 @@ export interface Operation {
   method: string;
   path: string;
   /** Which part of the answer the caller gets. */
-  answer: "data" | "page" | "whole" | "text" | "nothing";
+  answer: "data" | "page" | "whole" | "text" | "blob" | "stream" | "nothing";
   query?: object;
   body?: unknown;
   /** Whether an `Idempotency-Key` makes it safe to send again. */
@@ -52,7 +52,10 @@ export interface Operation {
   signsIn?: boolean;
 }
 
+/** Statuses after which an execution says nothing more. */
+const FINAL = new Set<unknown>(["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"]);
 const REFRESH = "/api/v1/auth/refresh";
+const RECONNECT_MS = 2000;
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 60_000;
 const REPEATABLE = new Set(["GET", "HEAD", "PUT", "DELETE"]);
@@ -97,6 +100,28 @@ export class Transport {
     }
   }
 
+  /** Events as they come, each once, over as many connections as that takes; ends after the final status. */
+  protected async *events<T extends { event: string; data: object }>(
+    operation: Operation,
+    options: CallOptions,
+  ): AsyncGenerator<T> {
+    const state = { lastEventId: undefined as string | undefined };
+    for (;;) {
+      const lastEventId = state.lastEventId;
+      const query = lastEventId === undefined ? operation.query : { ...operation.query, lastEventId };
+      const body = await this.call<ReadableStream<Uint8Array>>({ ...operation, query: query ?? {} }, options);
+      try {
+        for await (const event of eventsOf<T>(body, state)) {
+          yield event;
+          if (event.event === "execution.status" && FINAL.has((event.data as { status?: unknown }).status)) return;
+        }
+      } catch (error) {
+        if (options.signal?.aborted) throw error; // else a broken connection, which is taken up again
+      }
+      await (this.#options.sleep ?? sleep)(RECONNECT_MS);
+    }
+  }
+
   /** Tries until there is an answer, or no sense in another try. */
   async #sent<T>(operation: Operation, options: CallOptions, headers: Record<string, string>): Promise<T> {
     if (!operation.open) this.#sign(headers);
@@ -116,6 +141,8 @@ export class Transport {
     const answer = await this.#fetch(operation, options, headers);
     if (!answer.ok) throw await errorOf(answer);
     if (operation.answer === "nothing" || answer.status === 204) return undefined as T;
+    if (operation.answer === "stream") return answer.body as T;
+    if (operation.answer === "blob") return (await answer.blob()) as T;
     if (!isJson(answer)) return (await answer.text()) as T;
     const content = (await answer.json()) as { data: unknown; meta: Meta };
     if (operation.signsIn) this.tokens = (content.data as { tokens: TokensView }).tokens;
@@ -124,8 +151,8 @@ export class Transport {
   }
 
   async #fetch(operation: Operation, options: CallOptions, headers: Record<string, string>): Promise<Response> {
-    const timeout = AbortSignal.timeout(this.#options.timeoutMs ?? 30_000);
-    const signal = options.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal]);
+    const bounded = operation.answer === "stream" ? [] : [AbortSignal.timeout(this.#options.timeoutMs ?? 30_000)];
+    const signal = AbortSignal.any(options.signal === undefined ? bounded : [...bounded, options.signal]);
     const url = `${this.#base}${operation.path}${queryString(operation.query)}`;
     const body = operation.body === undefined ? null : JSON.stringify(operation.body);
     try {
@@ -176,6 +203,36 @@ export class Transport {
       throw error;
     }
   }
+}
+
+/** What one connection brings; `state` keeps the number to go on from. */
+async function* eventsOf<T>(
+  body: ReadableStream<Uint8Array>,
+  state: { lastEventId: string | undefined },
+): AsyncGenerator<T> {
+  const reader = body.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>).getReader();
+  let left = "";
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const blocks = (left + value).split("\n\n");
+      left = blocks.pop() ?? "";
+      for (const block of blocks) {
+        const fields = fieldsOf(block);
+        state.lastEventId = fields.get("id") ?? state.lastEventId;
+        const data = fields.get("data");
+        if (data !== undefined) yield { event: fields.get("event"), data: JSON.parse(data) } as T;
+      }
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+function fieldsOf(block: string): Map<string, string> {
+  const lines = block.split("\n").filter((line) => !line.startsWith(":") && line.includes(": "));
+  return new Map(lines.map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]));
 }
 
 /** How long to wait before another try; undefined when there is to be none. */

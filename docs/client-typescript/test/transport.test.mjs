@@ -189,3 +189,36 @@ test("paths, queries and headers are written as the contract wants them", async 
   assert.equal(calls[1].url, "http://api.example.com/api/v1/agents/a%2F..%2Fb");
   assert.deepEqual([calls[1].headers["If-Match"], calls[1].headers["X-Request-ID"]], ['"3"', "my-request"]);
 });
+
+const stream = (...pieces) =>
+  new Response(
+    new ReadableStream({
+      start(controller) {
+        for (const piece of pieces) {
+          if (piece instanceof Error) return controller.error(piece);
+          controller.enqueue(new TextEncoder().encode(piece));
+        }
+        controller.close();
+      },
+    }),
+    { headers: { "Content-Type": "text/event-stream" } },
+  );
+const status = (id, value) => `id: ${id}\nevent: execution.status\ndata: {"seq":${id},"status":"${value}"}\n\n`;
+
+test("a stream is taken up where it broke, and ends after the final status", async () => {
+  const first = stream("retry: 2000\n\n: still here\n\n" + status(1, "PENDING"), status(2, "RUNNING").slice(0, 20));
+  const { api, calls, waits } = client([first, stream(status(2, "RUNNING"), status(3, "COMPLETED"), "never read")]);
+  const seen = [];
+  for await (const event of api.streamExecution("e1")) seen.push([event.event, event.data.status]);
+  assert.deepEqual(seen.map(([, each]) => each), ["PENDING", "RUNNING", "COMPLETED"]);
+  assert.equal(calls[0].url, "http://api.example.com/api/v1/executions/e1/stream");
+  assert.equal(calls[1].url, "http://api.example.com/api/v1/executions/e1/stream?lastEventId=1");
+  assert.deepEqual(waits, [2000]);
+});
+
+test("a download is bytes", async () => {
+  const bytes = new Uint8Array([0, 255, 1]);
+  const { api } = client([new Response(bytes, { headers: { "Content-Type": "application/vnd.apache.parquet" } })]);
+  const blob = await api.downloadArtifact("a1", { format: "parquet" });
+  assert.deepEqual(new Uint8Array(await blob.arrayBuffer()), bytes);
+});
