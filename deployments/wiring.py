@@ -35,7 +35,6 @@ from platform_api.resources.executions.repository import ExecutionRepository
 from platform_api.resources.secrets.vault import Vault
 from platform_api.settings import Settings
 
-
 GONE_LOOKS, GONE_LOOK_SECONDS = 40, 0.05
 
 

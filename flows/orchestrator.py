@@ -17,7 +17,7 @@ import orjson
 
 from flows.errors import PrefectRefused, PrefectUnavailable
 from flows.forms import form_keys
-from flows.states import Environment
+from flows.states import Environment, ExecutionStatus
 
 ENTRYPOINT_MODULE = "deployments.entrypoint"
 AGENT_RUNS_ATTRIBUTE = "agent_runs"
@@ -28,6 +28,14 @@ PRIORITY_QUEUES = {"high": 1, "default": 2, "low": 3}
 
 _NOT_NOW = frozenset({401, 403, 408, 429})
 """Answers that speak of the caller's credentials or of the moment, not of what was asked."""
+
+_ENDS = {ExecutionStatus.TIMEOUT: "FAILED"}
+_END_NAMES = {
+    ExecutionStatus.COMPLETED: "Completed",
+    ExecutionStatus.FAILED: "Failed",
+    ExecutionStatus.TIMEOUT: "TimedOut",
+    ExecutionStatus.CANCELLED: "Cancelled",
+}
 
 INLINE_PARAMETERS_BYTES = 64 * 1024
 """Inputs up to this size are shown in the Prefect UI; larger ones stay in the execution's row alone."""
@@ -239,6 +247,20 @@ class Orchestrator:
     async def mark_cancelled(self, flow_run_id: UUID, message: str) -> None:
         """Tells Prefect that this is not to run any more; one that is gone already is fine."""
         await self._set_state(flow_run_id, {"type": "CANCELLED", "name": "Cancelled", "message": message})
+
+    async def mark_ended(self, flow_run_id: UUID, status: ExecutionStatus, message: str | None) -> None:
+        """Tells Prefect how a run has ended whose process could not; one that says so already stays as it is."""
+        state = {"type": _ENDS.get(status, status.value), "name": _END_NAMES[status], "message": message}
+        found = (await self.states([flow_run_id])).get(flow_run_id)
+        if found is not None and found.type != state["type"]:
+            await self._set_state(flow_run_id, state)
+
+    async def unfinished(self, *, limit: int, offset: int) -> dict[UUID, RunState]:
+        """A page of the runs that Prefect has as taken, running, waiting or being cancelled, in a stable order."""
+        open_types = {"any_": ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]}
+        body = {"flow_runs": {"state": {"type": open_types}}, "sort": "ID_DESC", "limit": limit, "offset": offset}
+        found = await self._call("POST", "flow_runs/filter", body)
+        return {UUID(run["id"]): RunState.of(run["state"]) for run in found if run["state"]}
 
     async def _set_state(self, flow_run_id: UUID, state: dict[str, Any], *, force: bool = True) -> None:
         await self._call("POST", f"flow_runs/{flow_run_id}/set_state", {"state": state, "force": force}, missing=None)

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from uuid import UUID
 
 import anyio
 import structlog
@@ -28,11 +29,14 @@ from platform_api.resources.executions.timekeeper import TICK_SECONDS, Timekeepe
 from platform_api.resources.secrets.keys import check_keys
 from platform_api.settings import Settings, SettingsInvalid, load_settings
 
-STOP_GRACE_SECONDS = 8.0
+STOP_GRACE_SECONDS = 6.0
+HANDED_BACK_AT_ONCE = 8
 PROCESSES_PER_CORE = 2
 RECONCILE_SECONDS = 5.0
+RECOVER_SECONDS = 0.5
 
 Workers = Mapping[Environment, TurbocatWorker]
+Round = asyncio.Task[None]
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +66,7 @@ async def _serve(settings: Settings) -> None:
     processes = WarmPool(settings.runs.processes or PROCESSES_PER_CORE * (os.cpu_count() or 1))
     async with wired(settings, application_name="turbocat-worker") as wiring:
         await check_keys(wiring.sessions, wiring.cipher)
+        rounds = _rounds(wiring)
         await processes.start()
         slots = anyio.CapacityLimiter(settings.runs.max_concurrent)
         cancelling = Cancelling(processes)
@@ -76,12 +81,14 @@ async def _serve(settings: Settings) -> None:
             )
             for environment in Environment
         }
-        await _until_stopped(stop, workers, cancelling, wiring, settings)
+        await _until_stopped(stop, workers, cancelling, rounds, settings)
+        held = processes.held
         await processes.stop(STOP_GRACE_SECONDS)
+        await _hand_back(wiring, held)
 
 
 async def _until_stopped(
-    stop: asyncio.Event, workers: Workers, cancelling: Cancelling, wiring: Wiring, settings: Settings
+    stop: asyncio.Event, workers: Workers, cancelling: Cancelling, rounds: list[Round], settings: Settings
 ) -> None:
     async def poll(environment: str) -> None:
         worker = workers[Environment(environment)]
@@ -95,11 +102,7 @@ async def _until_stopped(
     tasks.append(
         asyncio.create_task(listen(libpq_url(settings.database), {RUNS_CHANNEL: poll, CANCEL_CHANNEL: cancel}))
     )
-    reconciler = Reconciler(wiring.sessions, wiring.orchestrator)
-    tasks.append(asyncio.create_task(_every(RECONCILE_SECONDS, reconciler.sweep)))
-    timekeeper = Timekeeper(wiring.sessions, wiring.orchestrator)
-    tasks.append(asyncio.create_task(_every(TICK_SECONDS, timekeeper.tick)))
-    tasks.append(asyncio.create_task(_every(SWEEP_SECONDS, CancelSweep(wiring.sessions).sweep)))
+    tasks += rounds
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
     for task in [*tasks, stopped]:
@@ -110,14 +113,41 @@ async def _until_stopped(
         task.result()
 
 
+def _rounds(wiring: Wiring) -> list[Round]:
+    """What workers do beside their runs. It begins before they can take any: a former worker may have left some."""
+    reconciler = Reconciler(wiring.sessions, wiring.orchestrator)
+    timekeeper = Timekeeper(wiring.sessions, wiring.orchestrator)
+    work = (
+        (RECOVER_SECONDS, reconciler.recover),
+        (RECONCILE_SECONDS, reconciler.sweep),
+        (TICK_SECONDS, timekeeper.tick),
+        (SWEEP_SECONDS, CancelSweep(wiring.sessions).sweep),
+    )
+    return [asyncio.create_task(_every(seconds, each)) for seconds, each in work]
+
+
+async def _hand_back(wiring: Wiring, flow_run_ids: list[str]) -> None:
+    """Lets another worker, or the next one here, go on with the runs that this one has left."""
+    left = iter(flow_run_ids)
+
+    async def hand_back_next() -> None:
+        for flow_run_id in left:
+            try:
+                await wiring.recover(UUID(flow_run_id), died=False)
+            except Exception:
+                log.exception("run_not_handed_back", flow_run_id=flow_run_id)
+
+    await asyncio.gather(*(hand_back_next() for _ in range(HANDED_BACK_AT_ONCE)))
+
+
 async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     """Does `work` again and again; what fails in one round is logged and left to the next."""
     while True:
-        await asyncio.sleep(seconds)
         try:
             await work()
         except Exception:
             log.exception("round_failed", work=work.__qualname__)
+        await asyncio.sleep(seconds)
 
 
 def _quiet(message: str) -> None:

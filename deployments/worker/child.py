@@ -1,12 +1,13 @@
 """A warm process: runs flows on one event loop, several at once, and keeps its clients and connections between them.
 
 It is forked from a server process that has imported everything and run nothing (see `preload`). It ends when its worker
-says so or is gone; runs that are still going on are then recorded as FAILED with WORKER_LOST.
+says so or is gone; it leaves the runs that are still going on to whoever takes them up.
 """
 
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 from typing import Any
@@ -18,7 +19,7 @@ from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.flow_engine import run_flow_async
 
 from deployments.prefect_client import prefect_client
-from deployments.wiring import Wiring, wired
+from deployments.wiring import AlreadyRunning, Wiring, wired
 from deployments.worker.messages import LINE_LIMIT_BYTES, STOPPED, receive, send
 from flows.orchestrator import AGENT_RUNS_FLOW
 from flows.runtime.builder import FlowHeader, build_flow
@@ -28,7 +29,7 @@ from platform_api.kit.logging import configure_logging
 from platform_api.settings import Settings, load_settings
 
 GRACE_SECONDS = 10.0
-"""What runs get to record their end after the worker is gone."""
+"""What runs get to stop what they do after the worker is gone."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +50,8 @@ def main(channel: socket.socket) -> None:
 
 async def _serve(channel: socket.socket, settings: Settings) -> None:
     reader, writer = await asyncio.open_connection(sock=channel, limit=LINE_LIMIT_BYTES)
-    async with wired(settings, application_name="turbocat-run") as wiring, AsyncClientContext.get_or_create():
+    name = "turbocat-run"
+    async with wired(settings, application_name=name, on_taken_over=_die) as wiring, AsyncClientContext.get_or_create():
         with SyncClientContext.get_or_create():
             await Child(wiring, reader, writer).serve()
     writer.close()
@@ -99,6 +101,9 @@ class Child:
         try:
             opened = await self._wiring.open_run(flow_run, workflow_id, run_count=_coming_run_count(flow_run))
             header = FlowHeader.of(opened[0].plan)
+        except AlreadyRunning as second:
+            log.warning("run_left_to_another", flow_run_id=str(flow_run.id), reason=str(second))
+            return
         except Exception as error:
             log.warning("run_not_opened", flow_run_id=str(flow_run.id), error=str(error))
             name = f"workflow-{workflow_id}" if workflow_id else AGENT_RUNS_FLOW
@@ -110,7 +115,8 @@ class Child:
             return opened
 
         flow = build_flow(header, open_run)
-        await run_flow_async(flow, flow_run=flow_run, parameters={}, return_type="state")
+        async with _claimed(opened):
+            await run_flow_async(flow, flow_run=flow_run, parameters={}, return_type="state")
 
     async def _stop(self) -> None:
         tasks = list(self._runs.values())
@@ -118,6 +124,20 @@ class Child:
             task.cancel(WORKER_LOST)
         if tasks:
             await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+
+
+def _claimed(opened: tuple[Run, Ports] | Exception) -> contextlib.AbstractAsyncContextManager[None]:
+    """From before Prefect is asked anything, so that a run that was taken by a process that died can be told."""
+    if isinstance(opened, Exception):
+        return contextlib.nullcontext()
+    run, ports = opened
+    return ports.claim(run.execution_id)
+
+
+def _die() -> None:
+    """The process was thought dead, for longer than its claims may be away: none of its runs is its own any more."""
+    log.error("runs_taken_over")
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _coming_run_count(flow_run: FlowRun) -> int:

@@ -59,6 +59,11 @@ class WarmProcess:
         return self._process.pid or 0
 
     @property
+    def runs(self) -> list[str]:
+        """The flow runs that it holds."""
+        return list(self._runs)
+
+    @property
     def load(self) -> int:
         """How many runs it holds."""
         return len(self._runs)
@@ -147,6 +152,11 @@ class WarmPool:
         await asyncio.gather(*self._keepers, return_exceptions=True)
         await asyncio.gather(*(process.stop(grace_seconds) for process in self._processes))
         self._processes.clear()
+
+    @property
+    def held(self) -> list[str]:
+        """The flow runs that its processes hold."""
+        return [flow_run_id for process in self._processes for flow_run_id in process.runs]
 
     async def take(self) -> WarmProcess:
         """The least loaded living process; waits while there is none."""

@@ -19,7 +19,7 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessVariables, P
 from deployments.wiring import Wiring
 from deployments.worker.cancelling import Cancelling
 from deployments.worker.messages import STOPPED
-from deployments.worker.processes import LOST, WarmPool
+from deployments.worker.processes import WarmPool
 from flows.orchestrator import workflow_of
 from flows.states import ExecutionStatus
 
@@ -135,17 +135,25 @@ class TurbocatWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proce
     async def _run_to_its_end(self, flow_run: FlowRun) -> None:
         try:
             status = (await self.run(flow_run, ProcessJobConfiguration())).status_code
-            message = "The process that ran this has ended; start it again"
         except Exception:
             log.exception("run_not_started", flow_run_id=str(flow_run.id))
-            status, message = LOST, "The worker could not start this; its log says why"
+            message = "The worker could not start this; its log says why"
+            await self._give_up(flow_run, code="WORKER_LOST", message=message)
+            return
         finally:
             self._leave(flow_run)
         if status == STOPPED:
             message, cancelled = "The run was cancelled in Prefect before it started", ExecutionStatus.CANCELLED
             await self._give_up(flow_run, code="CANCELLED", message=message, status=cancelled)
         elif status != 0:
-            await self._give_up(flow_run, code="WORKER_LOST", message=message)
+            await self._take_back(flow_run)
+
+    async def _take_back(self, flow_run: FlowRun) -> None:
+        """Lets another process go on with what the one that died had begun; what fails here the reconciler does."""
+        try:
+            await self._wiring.recover(flow_run.id, died=True)
+        except Exception:
+            log.exception("lost_run_not_taken_back", flow_run_id=str(flow_run.id))
 
     async def _give_up(
         self, flow_run: FlowRun, *, code: str, message: str, status: ExecutionStatus = ExecutionStatus.FAILED

@@ -6,7 +6,10 @@ from uuid import UUID
 
 from flows.errors import PrefectRefused, PrefectUnavailable
 from flows.orchestrator import DeploymentSpec, Orchestrator, RunState, Submission
+from flows.states import ExecutionStatus
 from platform_api.kit.ids import new_id
+
+OPEN = ("PENDING", "RUNNING", "CANCELLING", "PAUSED")
 
 
 class FakeOrchestrator(Orchestrator):
@@ -29,6 +32,8 @@ class FakeOrchestrator(Orchestrator):
         """Flow runs that `resume` refuses."""
         self.answers: dict[UUID, dict[str, Any]] = {}
         """What was answered in the Prefect UI, by the id of the wait."""
+        self.ends: dict[UUID, ExecutionStatus] = {}
+        """What `mark_ended` told of flow runs."""
         self.cancelling: list[UUID] = []
         self.cancelled: list[UUID] = []
 
@@ -93,6 +98,15 @@ class FakeOrchestrator(Orchestrator):
     async def forget_answer(self, flow_run_id: UUID, wait_id: UUID) -> None:
         self._answer()
         self.answers.pop(wait_id, None)
+
+    async def mark_ended(self, flow_run_id: UUID, status: ExecutionStatus, message: str | None) -> None:
+        self._answer()
+        self.ends[flow_run_id] = status
+
+    async def unfinished(self, *, limit: int, offset: int) -> dict[UUID, RunState]:
+        self._answer()
+        running = {each: state for each, state in self.run_states.items() if state.type in OPEN}
+        return dict(list(running.items())[offset : offset + limit])
 
     async def mark_crashed(self, flow_run_id: UUID, message: str) -> None:
         self._answer()

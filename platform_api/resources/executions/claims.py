@@ -6,6 +6,8 @@ that hangs keeps its locks: it is alive.
 """
 
 import asyncio
+import select
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -14,8 +16,10 @@ import psycopg
 import structlog
 from sqlalchemy import Boolean, ColumnElement, literal_column
 
-LOOK_SECONDS = 3.0
-"""How long a broken connection may go unnoticed."""
+LOOK_SECONDS = 0.25
+"""How long a connection may go unnoticed that the server has closed, as it does when it restarts."""
+PROBE_SECONDS = 3.0
+"""How long one may that broke in silence; the server keeps the locks as long as it has not noticed either."""
 CONNECT_SECONDS = 5
 
 _PREFIX = "turbocat-run:"
@@ -30,7 +34,7 @@ class Claims:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._wanted: set[UUID] = set()
+        self._wanted: Counter[UUID] = Counter()
         self._taken: set[UUID] = set()
         self._connection: psycopg.AsyncConnection[tuple[bool]] | None = None
         self._turn = asyncio.Lock()
@@ -40,13 +44,16 @@ class Claims:
     async def holding(self, execution_id: UUID) -> AsyncIterator[None]:
         """While the block runs, this process drives the execution."""
         self._keeper = self._keeper or asyncio.create_task(self._keep())
-        self._wanted.add(execution_id)
-        await self._settle()
+        self._wanted[execution_id] += 1
+        if execution_id not in self._taken:
+            await self._settle()
         try:
             yield
         finally:
-            self._wanted.discard(execution_id)
-            await self._settle()
+            self._wanted[execution_id] -= 1
+            if self._wanted[execution_id] == 0:
+                del self._wanted[execution_id]
+                await self._settle()
 
     async def aclose(self) -> None:
         """Gives everything back."""
@@ -56,9 +63,23 @@ class Claims:
         await self._forget()
 
     async def _keep(self) -> None:
+        probed = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await self._settle(look=True)
+            now = asyncio.get_running_loop().time()
+            look = now - probed >= PROBE_SECONDS or self._has_news()
+            if look:
+                probed = now
+            if look or self._wanted.keys() != self._taken:
+                await self._settle(look=look)
+
+    def _has_news(self) -> bool:
+        """Whether something came on the connection that nobody asked for: most likely its end."""
+        if self._connection is None or self._connection.closed or self._turn.locked():
+            return False
+        poll = select.poll()
+        poll.register(self._connection.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     async def _settle(self, *, look: bool = False) -> None:
         """Brings what is taken to what is wanted; `look` notices a connection that has broken unseen."""
@@ -76,10 +97,10 @@ class Claims:
             )
         elif look:
             await self._connection.execute("select 1")
-        for execution_id in self._wanted - self._taken:
+        for execution_id in self._wanted.keys() - self._taken:
             if await self._ask(self._connection, _LOCK, execution_id):
                 self._taken.add(execution_id)
-        for execution_id in self._taken - self._wanted:
+        for execution_id in self._taken - self._wanted.keys():
             await self._ask(self._connection, _UNLOCK, execution_id)
             self._taken.discard(execution_id)
 

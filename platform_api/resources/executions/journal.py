@@ -24,7 +24,7 @@ from flows.states import ExecutionStatus, StepStatus, is_final
 from platform_api.access.scope import TenantScope, tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution, ExecutionEvent
-from platform_api.errors import IllegalMove
+from platform_api.errors import IllegalMove, TakenOver
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
 from platform_api.resources.executions.children import open_child
@@ -82,9 +82,14 @@ class Journal:
     One run has one journal: what its steps write at the same time goes in one transaction (`lanes`).
     """
 
-    def __init__(self, sessions: Sessions, tenant_id: UUID) -> None:
+    def __init__(
+        self, sessions: Sessions, tenant_id: UUID, *, on_taken_over: Callable[[], object] = lambda: None
+    ) -> None:
         self._sessions = sessions
         self._tenant_id = tenant_id
+        self._on_taken_over = on_taken_over
+        self._losses: dict[UUID, int] = {}
+        """How often each run had been lost when it was begun here: since more often, it is another process's."""
         self._lanes: dict[UUID, Lane] = {}
         self._progress: dict[tuple[UUID, str], float] = {}
 
@@ -112,9 +117,11 @@ class Journal:
             record.move(ExecutionStatus.RUNNING)
             row.prefect_flow_run_id, row.prefect_run_count = prefect_flow_run_id, run_count
             row.started_at = row.started_at or now
+            self._losses[execution_id] = row.losses
             if resumed:
                 row.resumed_at = now
 
+        self._losses.pop(execution_id, None)
         await self.write(execution_id, write)
 
     async def run_suspended(self, execution_id: UUID) -> None:
@@ -287,7 +294,7 @@ class Journal:
         if lane is None:
             lane = Lane(self._sessions, self._tenant_id, execution_id, partial(self._lanes.pop))
             self._lanes[execution_id] = lane
-        entry = Entry(write=write, steps=steps, urgent=urgent)
+        entry = Entry(write=partial(self._fenced, write), steps=steps, urgent=urgent)
         lane.put(entry)
         if not urgent:
             return
@@ -296,6 +303,14 @@ class Journal:
         except asyncio.CancelledError:
             lane.withdraw(entry)
             raise
+
+    async def _fenced(self, write: Write, record: Record, again: bool) -> None:
+        """Refuses what a process writes of a run that was taken back from it."""
+        row = record.row
+        if row.losses != self._losses.get(row.id, row.losses):
+            self._on_taken_over()
+            raise TakenOver(f"execution {row.id}", "taken over by another process", "a write of this one")
+        await write(record, again)
 
     async def _read(self, read: Callable[[AsyncSession], Awaitable[Found]]) -> Found:
         async def attempt(_again: bool) -> Found:

@@ -2,9 +2,11 @@
 
 - A row that was committed and never submitted (the API died in between, or Prefect was away) is submitted; one that
   Prefect refuses for good becomes FAILED.
-- A RUNNING row whose process is gone (its claim is free) becomes FAILED with WORKER_LOST, and Prefect is told.
+- A RUNNING row whose process is gone (its claim is free) is taken back, so that another process goes on with it
+  (`recovery`); one that was taken back is handed over again until a process has it.
 - A PENDING row that Prefect holds in a way that will never start it: taken by a worker that died is put back, ended or
   deleted there is ended here.
+- A run that has ended here and not in Prefect, since its process died in between, is ended there.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,19 +30,33 @@ from platform_api.kit import clock
 from platform_api.resources.executions.claims import UNDRIVEN
 from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.journal import Journal
+from platform_api.resources.executions.recovery import Loss, LostRun, Recovery
 
 PATIENCE = timedelta(seconds=5)
 """How long a submission by the API may be under way."""
 UNWANTED_AFTER = timedelta(seconds=60)
 """How long a submission that Prefect refuses is tried again."""
-LOST_AFTER = timedelta(seconds=10)
-"""How long a run must have been seen without a driver: a claim comes back within seconds when its connection broke."""
-STUCK_AFTER = timedelta(seconds=60)
+LOST_AFTER = timedelta(seconds=1.5)
+"""How long a run must have been seen without a driver: a claim whose connection was cut comes back sooner."""
+SETTLING = timedelta(seconds=10)
+"""How long the claims of living processes may take to come back when the database has started (again)."""
+HANDED_OVER_AFTER = timedelta(seconds=3)
+"""How long who took a run back may need to tell Prefect."""
+TAKEN_FOR = timedelta(seconds=15)
+"""How long a worker may take to begin what it has taken, and a process to tell Prefect how its run ended."""
+STUCK_AFTER = timedelta(seconds=20)
 """How long Prefect may hold a run that is due before its state is asked for, and a worker what it has taken."""
 
 BATCH = 100
+PAGE = 200
+"""How many runs one call asks Prefect about."""
 
-_TRY_LOCK = text("select pg_try_advisory_xact_lock(hashtextextended('turbocat-reconciler', 0))")
+_TRY_LOCK = text("select pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
+_UP_SINCE = text(
+    "select greatest(pg_postmaster_start_time(), max(backend_start)) from pg_stat_activity "
+    "where backend_type = 'checkpointer'"
+)
+"""The checkpointer is started anew when the server recovers from the crash of one of its processes."""
 
 Found = Sequence[Row[tuple[UUID, UUID, UUID | None]]]
 """Execution, tenant, flow run."""
@@ -54,37 +70,80 @@ class Reconciler:
     def __init__(self, sessions: Sessions, orchestrator: Orchestrator) -> None:
         self._sessions = sessions
         self._orchestrator = orchestrator
+        self._recovery = Recovery(sessions=sessions, orchestrator=orchestrator)
         self._undriven_since: dict[UUID, datetime] = {}
         self._asked_at: datetime | None = None
+        self._page = 0
 
     async def sweep(self) -> int:
         """One round of all; returns how many rows were submitted. What fails for one row is logged and left."""
         async with system_scope(self._sessions) as scope:
-            if not await scope.session.scalar(_TRY_LOCK):
+            if not await scope.session.scalar(_TRY_LOCK, {"name": "turbocat-reconciler"}):
                 return 0
-            await self._bury_lost(await self._lost(scope.session))
             submitted = await self._submit(await _overdue(scope.session, submitted=False, older_than=PATIENCE))
             if self._asked_at is None or clock.now() - self._asked_at >= STUCK_AFTER / 2:
                 self._asked_at = clock.now()
                 await self._free_stuck(await _overdue(scope.session, submitted=True, older_than=STUCK_AFTER))
+                await self._agree(scope.session)
             return submitted
 
-    async def _lost(self, session: AsyncSession) -> Found:
-        """Runs that have had no driver since an earlier round, long enough."""
-        running = (col(Execution.status) == ExecutionStatus.RUNNING, UNDRIVEN)
-        found = await _find(session, *running, order_by=col(Execution.started_at).asc())
-        now = clock.now()
-        self._undriven_since = {row[0]: self._undriven_since.get(row[0], now) for row in found}
-        return [row for row in found if now - self._undriven_since[row[0]] >= LOST_AFTER]
+    async def recover(self) -> int:
+        """Takes back what has no driver; returns how many runs were. More often than `sweep`: somebody waits."""
+        async with system_scope(self._sessions) as scope:
+            if not await scope.session.scalar(_TRY_LOCK, {"name": "turbocat-recovery"}):
+                return 0
+            lost = await self._lost(scope.session)
+            await self._hand_over(await _taken_back(scope.session))
+        return sum([await self._recovery.recover(run) is Loss.TAKEN_BACK for run in lost])
 
-    async def _bury_lost(self, lost: Found) -> None:
-        message = "The process that ran this has ended; start it again"
-        for execution_id, tenant_id, flow_run_id in lost:
-            journal = Journal(self._sessions, tenant_id)
-            await journal.abandoned(execution_id, code="WORKER_LOST", message=message)
-            log.warning("lost_run_ended", execution_id=str(execution_id))
-            if flow_run_id is not None:
-                await _tried(execution_id, partial(self._orchestrator.mark_crashed, flow_run_id, message))
+    async def _lost(self, session: AsyncSession) -> list[LostRun]:
+        """Runs that have had no driver since an earlier round, long enough."""
+        now = clock.now()
+        running = (col(Execution.status) == ExecutionStatus.RUNNING, UNDRIVEN)
+        outermost = col(Execution.parent_execution_id).is_(None)
+        found = await _find_runs(session, *running, outermost, order_by=col(Execution.started_at).asc())
+        if found and now - await session.scalar(_UP_SINCE) < SETTLING:
+            found = []
+        self._undriven_since = {run.execution_id: self._undriven_since.get(run.execution_id, now) for run in found}
+        return [run for run in found if now - self._undriven_since[run.execution_id] >= LOST_AFTER]
+
+    async def _hand_over(self, taken_back: Sequence[LostRun]) -> None:
+        """Brings to a worker what whoever took it back did not, or what was lost again before it was begun."""
+        if not taken_back:
+            return
+        try:
+            states = await self._orchestrator.states([run.flow_run_id for run in taken_back if run.flow_run_id])
+            for run in taken_back:
+                if run.flow_run_id is not None:
+                    await self._hand_over_one(run, states.get(run.flow_run_id))
+        except (PrefectUnavailable, PrefectRefused) as error:
+            log.warning("runs_not_handed_over", reason=str(error))
+
+    async def _hand_over_one(self, run: LostRun, state: RunState | None) -> None:
+        journal = Journal(self._sessions, run.tenant_id)
+        if state is None:
+            message = "The run was deleted in Prefect while nobody ran it"
+            await journal.abandoned(run.execution_id, code="RUN_DELETED", message=message)
+        elif state.type in ("CANCELLED", "CANCELLING"):
+            message, cancelled = "The run was cancelled in Prefect", ExecutionStatus.CANCELLED
+            await journal.abandoned(run.execution_id, code="CANCELLED", message=message, status=cancelled)
+            await self._recovery.tell_end(run)
+        elif state.type == "SCHEDULED":
+            return
+        elif state.type not in ("PENDING", "RUNNING") or clock.now() - state.since >= TAKEN_FOR:
+            await self._recovery.hand_over(run)
+
+    async def _agree(self, session: AsyncSession) -> None:
+        """Ends in Prefect what has ended here, a page of what is open there in each round."""
+        try:
+            states = await self._orchestrator.unfinished(limit=PAGE, offset=self._page * PAGE)
+            self._page = self._page + 1 if len(states) == PAGE else 0
+            for run, completed_at in await _ended(session, list(states)):
+                since = states[run.flow_run_id].since if run.flow_run_id else completed_at
+                if since <= completed_at <= clock.now() - TAKEN_FOR:
+                    await self._recovery.tell_end(run)
+        except (PrefectUnavailable, PrefectRefused) as error:
+            log.warning("ends_not_compared", reason=str(error))
 
     async def _submit(self, waiting: Found) -> int:
         submitted = 0
@@ -150,6 +209,42 @@ async def _overdue(session: AsyncSession, *, submitted: bool, older_than: timede
     else:
         conditions.append(col(Execution.submitted_at).is_(None))
     return await _find(session, *conditions, order_by=col(Execution.created_at).asc())
+
+
+async def _taken_back(session: AsyncSession) -> Sequence[LostRun]:
+    """Runs that were taken back and that nobody has begun since."""
+    left = (col(Execution.status) == ExecutionStatus.PAUSED, col(Execution.suspended_at).is_(None), UNDRIVEN)
+    outermost = col(Execution.parent_execution_id).is_(None)
+    settled = col(Execution.updated_at) < clock.now() - HANDED_OVER_AFTER
+    return await _find_runs(session, *left, outermost, settled, order_by=col(Execution.updated_at).asc())
+
+
+async def _find_runs(session: AsyncSession, *where: ColumnElement[bool], order_by: ColumnElement[Any]) -> list[LostRun]:
+    columns = (
+        *(col(Execution.id), col(Execution.tenant_id)),
+        *(col(Execution.prefect_flow_run_id), col(Execution.environment)),
+    )
+    rows = await session.execute(select(*columns).where(*where).order_by(order_by).limit(BATCH))
+    return [
+        LostRun(execution_id=row[0], tenant_id=row[1], flow_run_id=row[2], environment=row[3]) for row in rows.tuples()
+    ]
+
+
+async def _ended(session: AsyncSession, flow_run_ids: Sequence[UUID]) -> list[tuple[LostRun, datetime]]:
+    """Which of these flow runs have ended here, and when: what their newest execution says counts."""
+    columns = (
+        *(col(Execution.id), col(Execution.tenant_id), col(Execution.prefect_flow_run_id)),
+        *(col(Execution.environment), col(Execution.completed_at)),
+    )
+    mine = select(*columns).where(col(Execution.prefect_flow_run_id).in_(flow_run_ids))
+    newest = mine.distinct(col(Execution.prefect_flow_run_id)).order_by(
+        col(Execution.prefect_flow_run_id), col(Execution.prefect_run_count).desc()
+    )
+    return [
+        (LostRun(execution_id=row[0], tenant_id=row[1], flow_run_id=row[2], environment=row[3]), row[4])
+        for row in (await session.execute(newest)).tuples()
+        if row[4] is not None
+    ]
 
 
 async def _find(session: AsyncSession, *where: ColumnElement[bool], order_by: ColumnElement[Any]) -> Found:

@@ -181,7 +181,9 @@ async def _suspended(session: AsyncSession, *, after: UUID) -> list[SuspendedRun
 
 
 def _is_suspended(root: Execution) -> bool:
-    return root.status is ExecutionStatus.PAUSED and root.prefect_flow_run_id is not None
+    """One that was taken back from a process that died is PAUSED too; the reconciler brings it to another."""
+    is_paused = root.status is ExecutionStatus.PAUSED and root.suspended_at is not None
+    return is_paused and root.prefect_flow_run_id is not None
 
 
 def _run(root: Execution) -> SuspendedRun:

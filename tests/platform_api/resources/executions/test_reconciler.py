@@ -10,15 +10,27 @@ import pytest
 from psycopg import AsyncConnection
 
 from flows.orchestrator import RunState
+from flows.runtime.ports import RunOutcome
+from flows.states import ExecutionStatus
 from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
 from platform_api.resources.executions import claims as claims_module
+from platform_api.resources.executions import reconciler as reconciler_module
 from platform_api.resources.executions.claims import Claims
 from platform_api.resources.executions.journal import Journal
-from platform_api.resources.executions.reconciler import LOST_AFTER, PATIENCE, STUCK_AFTER, UNWANTED_AFTER, Reconciler
+from platform_api.resources.executions.reconciler import (
+    HANDED_OVER_AFTER,
+    LOST_AFTER,
+    PATIENCE,
+    SETTLING,
+    STUCK_AFTER,
+    TAKEN_FOR,
+    UNWANTED_AFTER,
+    Reconciler,
+)
 from tests.factories.api import Api, owner
 from tests.fakes.orchestrator import FakeOrchestrator
 
@@ -103,21 +115,104 @@ async def running(api: Api, orchestrator: FakeOrchestrator, sessions: Sessions) 
     return execution_id, flow_run_id
 
 
-async def swept_twice(reconciler: Reconciler) -> None:
-    await reconciler.sweep()
-    with clock.freeze(clock.now() + LOST_AFTER + timedelta(seconds=1)):
-        await reconciler.sweep()
+async def looked_twice(reconciler: Reconciler, *, apart: timedelta = LOST_AFTER) -> None:
+    with clock.freeze(clock.now() + SETTLING):
+        await reconciler.recover()
+    with clock.freeze(clock.now() + SETTLING + apart):
+        await reconciler.recover()
 
 
-async def test_a_run_without_a_driver_ends_as_lost(
+async def test_a_run_without_a_driver_is_handed_to_another(
     api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
 ) -> None:
     execution_id, flow_run_id = await running(api, orchestrator, sessions)
-    await swept_twice(Reconciler(sessions, orchestrator))
+    await looked_twice(Reconciler(sessions, orchestrator))
     found = await row(sessions, execution_id)
-    assert (found.status, found.error and found.error["code"]) == ("FAILED", "WORKER_LOST")
-    assert found.steps_skipped == found.steps_total
-    assert flow_run_id in orchestrator.crashed
+    assert (found.status, found.losses, found.error) == ("PAUSED", 1, None)
+    assert orchestrator.put_back_runs.count(flow_run_id) == 1
+
+
+async def test_a_driver_that_is_missed_for_a_moment_loses_nothing(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+) -> None:
+    execution_id, flow_run_id = await running(api, orchestrator, sessions)
+    await looked_twice(Reconciler(sessions, orchestrator), apart=LOST_AFTER / 2)
+    assert (await row(sessions, execution_id)).status == "RUNNING"
+    assert flow_run_id not in orchestrator.put_back_runs
+
+
+async def test_a_database_that_has_just_started_is_given_time_for_the_claims_to_come_back(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution_id, _ = await running(api, orchestrator, sessions)
+    monkeypatch.setattr(reconciler_module, "SETTLING", timedelta(days=365))
+    reconciler = Reconciler(sessions, orchestrator)
+    await looked_twice(reconciler)
+    assert (await row(sessions, execution_id)).status == "RUNNING"
+    monkeypatch.undo()
+    await looked_twice(reconciler)
+    assert (await row(sessions, execution_id)).status == "PAUSED"
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "put_back", "status"),
+    [
+        ("RUNNING", 0, 0, "PAUSED"),
+        ("RUNNING", TAKEN_FOR.seconds + 1, 1, "PAUSED"),
+        ("CRASHED", 0, 1, "PAUSED"),
+        ("SCHEDULED", 3600, 0, "PAUSED"),
+        ("CANCELLING", 0, 0, "CANCELLED"),
+        (None, 0, 0, "FAILED"),
+    ],
+)
+async def test_what_was_taken_back_without_a_word_to_prefect_is_handed_over_later(
+    state: str | None,
+    seconds: int,
+    put_back: int,
+    status: str,
+    api: Api,
+    orchestrator: FakeOrchestrator,
+    sessions: Sessions,
+) -> None:
+    execution_id, flow_run_id = await running(api, orchestrator, sessions)
+    reconciler = Reconciler(sessions, orchestrator)
+    orchestrator.available = False
+    await looked_twice(reconciler)
+    orchestrator.available = True
+    assert flow_run_id not in orchestrator.put_back_runs
+    later = clock.now() + HANDED_OVER_AFTER + timedelta(seconds=1)
+    if state:
+        orchestrator.run_states[flow_run_id] = RunState(type=state, since=later - timedelta(seconds=seconds))
+    with clock.freeze(later):
+        await reconciler.recover()
+    assert orchestrator.put_back_runs.count(flow_run_id) == put_back
+    assert (await row(sessions, execution_id)).status == status
+
+
+async def test_a_run_that_ended_without_a_word_to_prefect_ends_there_too(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+) -> None:
+    execution_id, flow_run_id = await running(api, orchestrator, sessions)
+    orchestrator.run_states[flow_run_id] = RunState(type="RUNNING", since=clock.now())
+    journal = Journal(sessions, (await row(sessions, execution_id)).tenant_id)
+    await journal.run_finished(execution_id, RunOutcome(status=ExecutionStatus.COMPLETED))
+    await Reconciler(sessions, orchestrator).sweep()
+    assert flow_run_id not in orchestrator.ends
+    with clock.freeze(clock.now() + TAKEN_FOR + timedelta(seconds=1)):
+        await Reconciler(sessions, orchestrator).sweep()
+    assert orchestrator.ends[flow_run_id] == "COMPLETED"
+
+
+async def test_a_run_that_prefect_runs_anew_is_not_ended_for_its_predecessor(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+) -> None:
+    execution_id, flow_run_id = await running(api, orchestrator, sessions)
+    journal = Journal(sessions, (await row(sessions, execution_id)).tenant_id)
+    await journal.run_finished(execution_id, RunOutcome(status=ExecutionStatus.FAILED))
+    orchestrator.run_states[flow_run_id] = RunState(type="PENDING", since=clock.now())
+    with clock.freeze(clock.now() + TAKEN_FOR + timedelta(seconds=1)):
+        await Reconciler(sessions, orchestrator).sweep()
+    assert flow_run_id not in orchestrator.ends
 
 
 async def test_a_run_with_a_driver_is_left_alone_until_the_driver_is_gone(
@@ -126,10 +221,10 @@ async def test_a_run_with_a_driver_is_left_alone_until_the_driver_is_gone(
     execution_id, _ = await running(api, orchestrator, sessions)
     claims, reconciler = Claims(database_url), Reconciler(sessions, orchestrator)
     async with claims.holding(execution_id):
-        await swept_twice(reconciler)
+        await looked_twice(reconciler)
         assert (await row(sessions, execution_id)).status == "RUNNING"
-    await swept_twice(reconciler)
-    assert (await row(sessions, execution_id)).status == "FAILED"
+    await looked_twice(reconciler)
+    assert (await row(sessions, execution_id)).status == "PAUSED"
     await claims.aclose()
 
 
@@ -143,7 +238,7 @@ async def test_a_claim_comes_back_when_its_connection_was_cut(
         assert await cut(other) == 1
         while not await held(other, execution_id):  # noqa: ASYNC110  # nothing tells when a lock is taken
             await asyncio.sleep(0.01)
-        await swept_twice(reconciler)
+        await looked_twice(reconciler)
         assert (await row(sessions, execution_id)).status == "RUNNING"
     await claims.aclose()
 
