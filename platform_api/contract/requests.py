@@ -80,6 +80,7 @@ BODIES: JsonObject = {
     "ApiKeyCreate": {"name": "Nightly report", "scopes": ["workflows:read", "executions:read"]},
     "EventDelivery": {"type": "order.paid", "data": {"orderId": "A-1017"}},
     "ExecutionResume": {"path": "approve", "approved": True, "comment": "Checked by hand"},
+    "ExecutionRetry": {"workflowVersion": "latest"},
     "ExecutionStart": {"inputs": {"name": "Charles"}},
     "MemberAdd": {"email": "charles@example.com", "role": "EDITOR"},
     "MemberPatch": {"role": "EDITOR"},

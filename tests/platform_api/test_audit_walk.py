@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, select, text
 from sqlmodel import col
 
+from flows.states import ExecutionStatus
 from platform_api.access.dependencies import Platform
 from platform_api.access.permissions import Permission
 from platform_api.access.scope import system_scope
@@ -25,7 +26,7 @@ from platform_api.access.tokens import fingerprint
 from platform_api.contract.answers import BASE_PATH
 from platform_api.db.engine import Sessions
 from platform_api.db.enums import ActorKind
-from platform_api.db.models import AuditLog, Secret, StepRun, StepWait, User
+from platform_api.db.models import AuditLog, Execution, Secret, StepRun, StepWait, User
 from platform_api.kit import clock
 from platform_api.resources.auth.lockout import account_id
 from platform_api.settings import Settings
@@ -108,7 +109,7 @@ def answered(*path: str) -> Find:
     def find(call: Call) -> Any:
         found = call.answer
         for each in path:
-            found = found[each]
+            found = found[int(each)] if isinstance(found, list) else found[each]
         return found
 
     return find
@@ -210,6 +211,14 @@ async def answering(stage: Stage) -> Call:
     return call
 
 
+async def going_on(stage: Stage, path: str = "/executions/{execution_id}") -> Call:
+    """A run that has failed."""
+    call = await own(stage, path, {})
+    values = {"status": ExecutionStatus.FAILED, "completed_at": clock.now()}
+    await stage.world.change(Execution, UUID(call.ids["execution_id"]), **values)
+    return call
+
+
 async def restoring(stage: Stage) -> Call:
     call = await own(stage, "/workflows/{workflow_id}/versions/{number}")
     agent = await stage.world.shared_agent(stage.world.home)
@@ -256,6 +265,11 @@ TOLD: Mapping[tuple[str, str], Told] = {
     ("POST", "/events"): Told(
         *("event.deliver", "event", EVENT, lambda call: None),
         sending("/events", lambda: {"type": "order.paid", "data": {"text": canary()}}),
+    ),
+    ("POST", f"{EXECUTION}/cancel"): Told("execution.cancel", "execution", CHANGED, named("execution_id")),
+    ("POST", f"{EXECUTION}/retry"): Told("execution.retry", "execution", MADE, answered("executionId"), going_on),
+    ("POST", "/executions/retry"): Told(
+        *("execution.retry", "execution", MADE, answered("started", "0", "executionId")), going_on
     ),
     ("POST", f"{EXECUTION}/resume"): Told("execution.resume", "execution", EVENT, named("execution_id"), answering),
     ("POST", "/projects"): Told("project.create", "project", MADE, answered("project", "id")),
