@@ -3,6 +3,7 @@
 An answer in Prefect is always an object. Data that is described by another schema is asked for under `data`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,10 @@ APPROVAL_FORM: Mapping[str, Any] = {
 }
 
 
+_MARKUP = re.compile(r"[!-/:-@\[-`{-~]")
+"""All of ASCII's punctuation, which a backslash takes the meaning of."""
+
+
 def form_keys(wait_id: UUID) -> dict[str, str]:
     """Under which keys Prefect finds a question's form and description, and leaves the answer."""
     return {part: f"wait-{wait_id.hex}-{part}" for part in ("schema", "description", "response")}
@@ -35,6 +40,11 @@ def form_for(kind: WaitKind, schema: Mapping[str, Any] | None) -> dict[str, Any]
     field = {"title": "Data", "position": 0, **{name: rule for name, rule in schema.items() if name != "$defs"}}
     form = {"title": "Input", "type": "object", "properties": {"data": field}, "required": ["data"]}
     return form | ({"$defs": schema["$defs"]} if "$defs" in schema else {})
+
+
+def plain_text(text: str) -> str:
+    """Markdown that shows `text` as it is: a tenant's words are shown to the operator, and link and embed nothing."""
+    return _MARKUP.sub(r"\\\g<0>", text)
 
 
 def data_of(schema: Mapping[str, Any] | None, given: Mapping[str, Any]) -> Any:

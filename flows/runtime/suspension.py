@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Suspended
 
-from flows.forms import form_for, form_keys
+from flows.forms import form_for, form_keys, plain_text
 from flows.runtime.ports import Question
 from flows.spec import WaitKind
 
@@ -43,7 +43,7 @@ def _message(question: Question | None) -> str:
 
 async def _form_is_left(flow_run_id: UUID, question: Question) -> bool:
     keys = form_keys(question.wait_id)
-    description = question.message or f"The step `{question.path}` asks."
+    description = plain_text(question.message or f"The step {question.path} asks.")
     try:
         async with get_client() as client:
             await _leave(client, flow_run_id, keys["schema"], form_for(question.kind, question.form))

@@ -141,7 +141,7 @@ async def test_an_approval_is_answered_the_way_that_the_prefect_ui_does_it(live:
     keys = run["state"]["state_details"]["run_input_keyset"]
     form = (await live.prefect.get(f"flow_runs/{run['id']}/input/{keys['schema']}")).json()
     assert form["properties"]["approved"]["type"] == "boolean"
-    assert (await live.prefect.get(f"flow_runs/{run['id']}/input/{keys['description']}")).json() == "Really?"
+    assert (await live.prefect.get(f"flow_runs/{run['id']}/input/{keys['description']}")).json() == "Really\\?"
     without = await live.prefect.post(f"flow_runs/{run['id']}/resume", json={})
     assert without.json()["status"] == "REJECT"
     body = {"run_input": {"approved": True, "comment": "by the operator"}}

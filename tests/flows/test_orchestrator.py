@@ -185,3 +185,39 @@ def test_links_lead_to_the_ui() -> None:
     assert gate.run_url(UUID(int=5)) == f"http://127.0.0.1:4200/runs/flow-run/{UUID(int=5)}"
     behind_proxy = Orchestrator(api_url="http://10.0.0.2/api", ui_url="https://prefect.example.com/")
     assert behind_proxy.run_url(UUID(int=5)).startswith("https://prefect.example.com/runs/")
+
+
+RUN = UUID("01a1fdd8-1f43-78bc-9de5-205e99c274c1")
+
+
+def in_state(kind: str) -> list[dict[str, Any]]:
+    return [{"id": str(RUN), "state": {"type": kind, "timestamp": "2026-11-21T10:00:00Z"}}]
+
+
+async def test_a_suspended_run_is_scheduled_and_any_other_left_alone() -> None:
+    server = Server(filter=in_state("PAUSED"), set_state={"status": "ACCEPT"})
+    found = await gateway(server).resume(RUN)
+    assert found is not None
+    assert found.type == "PAUSED"
+    assert server.body("set_state") == {"state": {"type": "SCHEDULED", "name": "Resuming"}}
+    server = Server(filter=in_state("RUNNING"))
+    found = await gateway(server).resume(RUN)
+    assert found is not None
+    assert found.type == "RUNNING"
+    assert len(server.requests) == 1
+    assert await gateway(Server(filter=[])).resume(RUN) is None
+
+
+async def test_a_run_that_may_not_be_resumed_says_why() -> None:
+    refusal = {"status": "REJECT", "details": {"reason": "it has no deployment"}}
+    with pytest.raises(PrefectRefused, match="it has no deployment"):
+        await gateway(Server(filter=in_state("PAUSED"), set_state=refusal)).resume(RUN)
+
+
+async def test_an_operators_answer_is_read_and_forgotten() -> None:
+    server = Server(response={"approved": True})
+    assert await gateway(server).given_answer(RUN, RUN) == {"approved": True}
+    await gateway(server).forget_answer(RUN, RUN)
+    assert [method for method, path, _ in server.requests] == ["GET", "DELETE"]
+    assert await gateway(Server()).given_answer(RUN, RUN) is None
+    await gateway(Server()).forget_answer(RUN, RUN)
