@@ -2,9 +2,12 @@
 
 import copy
 import json
+import os
 import re
+import shutil
 import subprocess
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,12 +134,45 @@ def test_the_lock_file_names_no_place_to_fetch_from() -> None:
     assert lock.count("--hash=sha256:") >= len(locked())
 
 
-def test_continuous_integration_runs_both_verbs_and_can_fail() -> None:
-    script = (ROOT / ".ci/run").read_text()
-    assert (ROOT / ".ci/run").stat().st_mode & 0o111
-    assert re.search(r"^make test .*status=1", script, flags=re.MULTILINE)
-    assert re.search(r"^make --keep-going check .*status=1", script, flags=re.MULTILINE)
-    assert script.rstrip().endswith('exit "$status"')
+MAKE = """#!/bin/sh
+echo "$*" >> calls
+case "$*" in
+    *check*) exit "$CHECK" ;;
+    *--last-failed*) exit "$AGAIN" ;;
+    *) echo "$SAID"; exit "$FIRST" ;;
+esac
+"""
+CRASHED = "=== xdist: worker gw1 crashed and worker restarting disabled ==="
+
+
+@pytest.mark.parametrize(
+    ("make", "ends", "calls"),
+    [
+        ({}, 0, ["test", "--keep-going check"]),
+        ({"CHECK": "2"}, 1, ["test", "--keep-going check"]),
+        ({"FIRST": "2"}, 0, ["test", "test JOBS=0 ARGS=--last-failed", "--keep-going check"]),
+        ({"FIRST": "2", "AGAIN": "2"}, 1, ["test", "test JOBS=0 ARGS=--last-failed", "--keep-going check"]),
+        ({"FIRST": "2", "SAID": CRASHED}, 1, ["test", "--keep-going check"]),
+    ],
+    ids=["good", "check fails", "failed once", "failed twice", "ended half-way"],
+)
+def test_continuous_integration_runs_both_verbs_and_can_fail(
+    tmp_path: Path, make: dict[str, str], ends: int, calls: list[str]
+) -> None:
+    """The script itself, with a `make` that does as told."""
+    script = tmp_path / ".ci" / "run"
+    script.parent.mkdir()
+    shutil.copy(ROOT / ".ci/run", script)
+    for name, program in (("make", MAKE), ("redis-server", "#!/bin/sh\n")):
+        (script.parent / name).write_text(program)
+        (script.parent / name).chmod(0o755)
+    told = {"FIRST": "0", "AGAIN": "0", "CHECK": "0", "SAID": "=== 1 passed in 1s ===", **make}
+    search = f"{script.parent}:{os.defpath}"
+    done = subprocess.run([script], env={"PATH": search, **told}, capture_output=True, text=True, check=False)
+    assert (tmp_path / "calls").read_text().splitlines() == calls
+    assert done.returncode == ends, done.stderr
+    if not make:
+        assert done.stdout.splitlines()[-1] == told["SAID"]
 
 
 def locked() -> dict[str, str]:

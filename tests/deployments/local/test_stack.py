@@ -115,6 +115,7 @@ async def test_up_says_what_it_does_and_sigterm_leaves_nothing_behind(run: Run, 
     assert not [path for path in (tmp_path / "data").rglob("*") if path.is_socket()]
 
 
+@pytest.mark.case(9)
 async def test_secrets_are_private_and_the_password_is_kept_nowhere(run: Run, tmp_path: Path) -> None:
     terminal = await up(run)
     await terminal.until("ctrl-C stops everything")

@@ -62,9 +62,18 @@ class TestCreate:
         details = error_of(await api.post("/agents", agent_body(type="LLM")), 400, "VALIDATION_ERROR")["details"]
         assert ("type", "UNSUPPORTED_AGENT_TYPE") in {(each["path"], each["code"]) for each in details}
 
+    @pytest.mark.case(12)
+    async def test_makes_nothing_over_what_there_is(self, api: Api) -> None:
+        agent = await api.active_agent(name="First")
+        error_of(await api.post("/agents", agent_body(name="Second", id=agent["id"])), 400, "VALIDATION_ERROR")
+        assert (await api.get(f"/agents/{agent['id']}")).json()["data"] == agent
+
+    @pytest.mark.case(12)
     @pytest.mark.parametrize(
         "extra",
         [
+            {"id": str(uuid4())},
+            {"createdAt": "2020-01-01T00:00:00Z"},
             {"status": "ACTIVE"},
             {"version": 7},
             {"userId": str(uuid4())},
