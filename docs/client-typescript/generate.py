@@ -59,6 +59,8 @@ def type_of(schema: JsonObject) -> str:
     """The TypeScript type of a schema."""
     if "$ref" in schema:
         return _name(schema["$ref"].rpartition("/")[2])
+    if "contentSchema" in schema:
+        return type_of(schema["contentSchema"])
     if "const" in schema:
         return json.dumps(schema["const"])
     if "enum" in schema:

@@ -41,6 +41,7 @@ def make_openapi(app: FastAPI) -> JsonObject:
         operation["summary"] = _summary(operation["operationId"])
         declare_parameters(path, method, operation, schemas)
         declare_answers(path, method, operation)
+        _describe_events(operation)
         examples.put_into(operation)
     components["responses"] = shared_answers()
     components["parameters"] = PARAMETERS
@@ -53,6 +54,13 @@ def _drop_unused(document: JsonObject) -> None:
     while unused := set(schemas) - set(_REFERENCE.findall(json.dumps(document))):
         for name in unused:
             del schemas[name]
+
+
+def _describe_events(operation: JsonObject) -> None:
+    """FastAPI calls what is no JSON a string, and puts the model of its events beside that."""
+    schema = operation["responses"].get("200", {}).get("content", {}).get("text/event-stream", {}).get("schema", {})
+    if "$ref" in schema:
+        schema.pop("type", None)
 
 
 def _operations(document: JsonObject) -> Iterator[tuple[str, str, JsonObject]]:

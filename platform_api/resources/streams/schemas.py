@@ -3,7 +3,9 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, RootModel
+from pydantic import Field, GetJsonSchemaHandler, RootModel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from flows.states import ExecutionStatus, StepStatus
 from platform_api.db.enums import LogLevel
@@ -82,46 +84,56 @@ class TokenNews(_News):
     text: str
 
 
+class _JsonText:
+    """Says in the document that a `data:` line is a text which holds JSON."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "contentMediaType": "application/json", "contentSchema": handler(core)}
+
+
+_JSON_TEXT = _JsonText()
+
+
 class ExecutionStatusEvent(View):
     """`event: execution.status`."""
 
     event: Literal["execution.status"]
-    data: ExecutionStatusNews
+    data: Annotated[ExecutionStatusNews, _JSON_TEXT]
 
 
 class StepStatusEvent(View):
     """`event: step.status`."""
 
     event: Literal["step.status"]
-    data: StepStatusNews
+    data: Annotated[StepStatusNews, _JSON_TEXT]
 
 
 class LogEvent(View):
     """`event: log`."""
 
     event: Literal["log"]
-    data: LogNews
+    data: Annotated[LogNews, _JSON_TEXT]
 
 
 class TokenEvent(View):
     """`event: token`."""
 
     event: Literal["token"]
-    data: TokenNews
+    data: Annotated[TokenNews, _JSON_TEXT]
 
 
 class ProgressEvent(View):
     """`event: progress`."""
 
     event: Literal["progress"]
-    data: ProgressNews
+    data: Annotated[ProgressNews, _JSON_TEXT]
 
 
 class ApprovalRequestedEvent(View):
     """`event: approval.requested`."""
 
     event: Literal["approval.requested"]
-    data: ApprovalRequestedNews
+    data: Annotated[ApprovalRequestedNews, _JSON_TEXT]
 
 
 class StreamEvent(
