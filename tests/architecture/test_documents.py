@@ -35,7 +35,7 @@ def test_every_verb_of_make_exists() -> None:
 def test_every_command_of_turbocat_exists() -> None:
     tree = parsed(Path("deployments/cli.py"))
     commands = {
-        f"{group} {node.name}".removeprefix("app ")
+        f"{group} {node.name.rstrip('_')}".removeprefix("app ")
         for node in tree.body
         if isinstance(node, ast.FunctionDef)
         for group, _, rest in (ast.unparse(decorator).partition(".") for decorator in node.decorator_list)
