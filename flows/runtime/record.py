@@ -85,12 +85,16 @@ async def _done(work: Callable[[], Awaitable[Produced]]) -> Produced:
 
 
 async def record_outcome(at: StepAt, outcome: StepOutcome) -> None:
-    """Closes the attempt's record with what it has used; what the step has logged is written before."""
+    """Closes the attempt's record with what it has used; what the step has logged is written with it."""
     around = at.around
     outcome = replace(outcome, usage=at.usage.total)
     around.usage.add(outcome.usage)
-    await around.log.flush()
-    await unbroken(around.ports.journal.step_finished(around.run.execution_id, at.attempt, outcome))
+
+    async def write() -> None:
+        finished = around.ports.journal.step_finished(around.run.execution_id, at.attempt, outcome)
+        await asyncio.gather(around.log.flush(), finished)
+
+    await unbroken(write())
 
 
 async def unbroken(write: Coroutine[Any, Any, Written]) -> Written:
