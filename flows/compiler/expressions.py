@@ -55,9 +55,13 @@ def references(value: Any) -> set[tuple[str, ...]]:
 
 
 def uses(value: Any, path: str) -> list[Use]:
-    """Every reference in `value`, a document found at `path`; broken templates are left to `syntax_problems`."""
+    """Every reference in `value`, a document found at `path`; what is broken is left to `syntax_problems`."""
+    try:
+        texts = list(_texts(value, path))
+    except ExpressionFailed:
+        return []
     found: list[Use] = []
-    for where, text in _texts(value, path):
+    for where, text in texts:
         try:
             parts = _split(text)
         except ExpressionSyntaxError:

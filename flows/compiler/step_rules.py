@@ -11,6 +11,8 @@ from flows.compiler.wait_rules import templated_fields, wait_problems
 from flows.spec import ConditionConfig, LoopConfig, ParallelConfig, StepSpec, StepType, WaitConfig
 from flows.states import OnError
 
+MAX_BRANCH_NAME = 100
+
 
 def step_problems(step: Placed) -> Iterator[Problem]:
     """Problems of one step by itself; what it names is left to the scopes."""
@@ -98,8 +100,8 @@ def _parallel_problems(config: ParallelConfig, path: str) -> Iterator[Problem]:
         yield _problem(f"{path}.branches", "EMPTY_BODY", "a PARALLEL step has at least one branch")
     for name, branch in config.branches.items():
         where = f"{path}.branches.{name}"
-        if not is_name(name):
-            message = "a branch's name has letters, digits and `_` and starts with a letter"
+        if not is_name(name) or len(name) > MAX_BRANCH_NAME:
+            message = f"a branch's name has at most {MAX_BRANCH_NAME} letters, digits and `_` and starts with a letter"
             yield _problem(where, "BAD_BRANCH_NAME", message)
         if not branch.steps:
             yield _problem(f"{where}.steps", "EMPTY_BODY", "a branch has at least one step")

@@ -1,5 +1,6 @@
 """Who may answer a WAIT step, as its definition names them."""
 
+import asyncio
 from collections.abc import Collection
 from uuid import UUID
 
@@ -19,7 +20,7 @@ class Assignees:
 
     async def problems(self, definition: WorkflowDefinition) -> list[Problem]:
         """A problem for each that is neither a role nor a member's id; templates are looked at when a step runs."""
-        named = _named(definition)
+        named = await asyncio.to_thread(_named, definition)
         if not named:
             return []
         members = await self._workflows.members()

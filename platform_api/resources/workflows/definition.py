@@ -126,7 +126,7 @@ class DefinitionCheck:
             definition = await asyncio.to_thread(parse_definition, parts)
         except DefinitionInvalid as invalid:
             return Checked(definition=None, problems=list(invalid.problems))
-        found = await self._lookup.named(agent_ids(definition))
+        found = await self._lookup.named(await asyncio.to_thread(agent_ids, definition))
         agents = {written: agent for written, agent in found.items() if may_read(self._caller, agent)}
         nested, refused = await self._nested(active).of(definition, agents, _link(document, workflow))
         children = {agent_id: each.definition for agent_id, each in nested.items()}

@@ -1,5 +1,6 @@
 """What the WORKFLOW agents of a definition run, down to the innermost: found and checked, not yet planned."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -153,7 +154,7 @@ class NestedWorkflows:
 
     async def _contents(self, workflow: Workflow, version: int) -> tuple[WorkflowDefinition, dict[str, Agent]]:
         definition = thawed((await self._versions.numbered(workflow.id, version)).definition)
-        return definition, await self._lookup.named(agent_ids(definition))
+        return definition, await self._lookup.named(await asyncio.to_thread(agent_ids, definition))
 
 
 def with_inputs_of(specs: Mapping[str, AgentSpec], children: Mapping[str, WorkflowDefinition]) -> dict[str, AgentSpec]:

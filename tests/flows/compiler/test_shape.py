@@ -120,6 +120,20 @@ def test_any_json_gives_problems_and_never_an_exception(document: Any) -> None:
     assert all(problem.code and problem.message for problem in problems)
 
 
+def test_values_that_are_nested_without_end_are_problems_too() -> None:
+    deep: Any = "{{ x }}"
+    for _ in range(200):
+        deep = [deep]
+    steps = [step("a", inputs={"x": deep}), loop("b", deep, step("c")), loop("d", "inputs.x", step("e"), collect=deep)]
+    form = wait("f", "input", schema={"default": deep})
+
+    told = {problem.path: problem.code for problem in problems_in({"steps": [*steps, form], "output": deep})}
+
+    assert told["steps[3].config.schema"] in ("BAD_SCHEMA", "BAD_EXPRESSION")
+    assert {told[path] for path in ("steps[0].inputs", "steps[1].config.items", "output")} == {"BAD_EXPRESSION"}
+    assert told["steps[2].config.collect"] == "BAD_EXPRESSION"
+
+
 def problems_in(document: Any) -> list[Problem]:
     try:
         return definition_problems(parse_definition(document), {"a1": agent()})

@@ -66,6 +66,7 @@ def test_sound_steps_have_no_problems() -> None:
         (parallel("p"), "config.branches", "EMPTY_BODY"),
         (parallel("p", left=[]), "config.branches.left.steps", "EMPTY_BODY"),
         (parallel("p", **{"a b": [step("one")]}), "config.branches.a b", "BAD_BRANCH_NAME"),
+        (parallel("p", **{"a" * 101: [step("one")]}), f"config.branches.{'a' * 101}", "BAD_BRANCH_NAME"),
         (wait("w", "duration"), "config.seconds", "MISSING_FIELD"),
         (wait("w", "until"), "config.at", "MISSING_FIELD"),
         (wait("w", "input"), "config.schema", "MISSING_FIELD"),

@@ -108,6 +108,16 @@ async def test_each_step_has_a_row_with_its_place(api: Api, sessions: Sessions) 
     assert str(rows["each.both.right", "a"].agent_id) == agent["id"]
 
 
+async def test_the_longest_names_at_the_greatest_depth_can_be_stored(api: Api) -> None:
+    inner, agent = [], await api.active_agent()
+    for level in range(8, -1, -1):
+        key = f"k{level}" + "x" * 98
+        body = {"b" + "y" * 99: {"steps": inner}}
+        inner = [{"stepKey": key, "type": "PARALLEL", "config": {"branches": body}} if inner else step(key, agent)]
+    made = await api.made("/workflows", workflow_body(steps=inner))
+    assert configs(made) == [inner[0]["config"]]
+
+
 async def test_an_agent_inside_counts_as_used(api: Api) -> None:
     agent, inner = await api.active_agent(), await api.active_agent()
     steps = nested_steps(agent, inner)
