@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRunResult, State, StateType, TaskRun, TaskRunResult
 from prefect.context import FlowRunContext, TaskRunContext
-from prefect.exceptions import PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Pending
 from prefect.task_engine import run_task_async
 
@@ -76,19 +76,21 @@ def _task(function: Callable[[], Awaitable[Any]], options: TaskOptions) -> Task[
 
 
 async def _make_known(task: Task[Any, Any], task_run: TaskRun) -> None:
-    """Refused where the run has been taken up again and the task run is known from before."""
+    """A run that is taken up again finds the task run of before."""
     async with get_client() as client:
-        with contextlib.suppress(PrefectHTTPStatusError):
-            await client.create_task_run(
-                task,
-                flow_run_id=task_run.flow_run_id,
-                dynamic_key=str(task_run.id),
-                id=task_run.id,
-                name=task_run.name,
-                extra_tags=task_run.tags,
-                state=Pending(),
-                task_inputs={name: list(each) for name, each in task_run.task_inputs.items()},
-            )
+        with contextlib.suppress(ObjectNotFound):
+            await client.read_task_run(task_run.id)
+            return
+        await client.create_task_run(
+            task,
+            flow_run_id=task_run.flow_run_id,
+            dynamic_key=str(task_run.id),
+            id=task_run.id,
+            name=task_run.name,
+            extra_tags=task_run.tags,
+            state=Pending(),
+            task_inputs={name: list(each) for name, each in task_run.task_inputs.items()},
+        )
 
 
 def stopped_state(activity: Activity, reason: str) -> State[Any]:
