@@ -328,6 +328,22 @@ class RunSettings(_Group):
     max_concurrent: int = Field(
         100, alias="MAX_CONCURRENT_EXECUTIONS", ge=1, description="executions that one worker runs at once"
     )
+    tenant_concurrent: int = Field(
+        80,
+        alias="TURBOCAT_TENANT_CONCURRENT_EXECUTIONS",
+        ge=1,
+        description="executions of one tenant that run at once; lower than what all workers hold together leaves room "
+        "for other tenants",
+    )
+    tenant_queue: int = Field(
+        40,
+        alias="TURBOCAT_TENANT_QUEUE",
+        ge=1,
+        description="executions of one tenant that stand in Prefect's queues at once; the rest waits for its turn",
+    )
+    tenant_starts_per_minute: int = Field(
+        600, alias="TURBOCAT_TENANT_STARTS_PER_MINUTE", ge=1, description="executions of one tenant started in a minute"
+    )
     processes: int = Field(
         0, alias="TURBOCAT_WORKER_PROCESSES", ge=0, description="warm processes of a worker; 0 means two per core"
     )

@@ -22,7 +22,9 @@ from flows.orchestrator import work_pool
 from flows.states import Environment
 from platform_api.db.engine import libpq_url
 from platform_api.kit.logging import configure_logging
+from platform_api.resources.executions.admission import DISPATCH_SECONDS, Dispatcher
 from platform_api.resources.executions.cancel_sweep import SWEEP_SECONDS, CancelSweep
+from platform_api.resources.executions.delivery import AdmissionLimits
 from platform_api.resources.executions.journal import CANCEL_CHANNEL, RUNS_CHANNEL
 from platform_api.resources.executions.reconciler import Reconciler
 from platform_api.resources.executions.timekeeper import TICK_SECONDS, Timekeeper
@@ -66,7 +68,7 @@ async def _serve(settings: Settings) -> None:
     processes = WarmPool(settings.runs.processes or PROCESSES_PER_CORE * (os.cpu_count() or 1))
     async with wired(settings, application_name="turbocat-worker") as wiring:
         await check_keys(wiring.sessions, wiring.cipher)
-        rounds = _rounds(wiring)
+        rounds = _rounds(wiring, settings)
         await processes.start()
         slots = anyio.CapacityLimiter(settings.runs.max_concurrent)
         cancelling = Cancelling(processes)
@@ -81,10 +83,12 @@ async def _serve(settings: Settings) -> None:
             )
             for environment in Environment
         }
-        await _until_stopped(stop, workers, cancelling, rounds, settings)
-        held = processes.held
-        await processes.stop(STOP_GRACE_SECONDS)
-        await _hand_back(wiring, held)
+        try:
+            await _until_stopped(stop, workers, cancelling, rounds, settings)
+        finally:
+            held = processes.held
+            await processes.stop(STOP_GRACE_SECONDS)
+            await _hand_back(wiring, held)
 
 
 async def _until_stopped(
@@ -113,12 +117,14 @@ async def _until_stopped(
         task.result()
 
 
-def _rounds(wiring: Wiring) -> list[Round]:
+def _rounds(wiring: Wiring, settings: Settings) -> list[Round]:
     """What workers do beside their runs. It begins before they can take any: a former worker may have left some."""
     reconciler = Reconciler(wiring.sessions, wiring.orchestrator)
     timekeeper = Timekeeper(wiring.sessions, wiring.orchestrator)
+    dispatcher = Dispatcher(wiring.sessions, wiring.orchestrator, AdmissionLimits.of(settings.runs))
     work = (
         (RECOVER_SECONDS, reconciler.recover),
+        (DISPATCH_SECONDS, dispatcher.dispatch),
         (RECONCILE_SECONDS, reconciler.sweep),
         (TICK_SECONDS, timekeeper.tick),
         (SWEEP_SECONDS, CancelSweep(wiring.sessions).sweep),

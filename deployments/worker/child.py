@@ -26,6 +26,7 @@ from flows.runtime.builder import FlowHeader, build_flow
 from flows.runtime.ports import Ports, Run
 from flows.runtime.step import WORKER_LOST
 from platform_api.kit.logging import configure_logging
+from platform_api.resources.executions.persistence import ABSENCES
 from platform_api.settings import Settings, load_settings
 
 GRACE_SECONDS = 10.0
@@ -91,6 +92,8 @@ class Child:
         except Exception:
             log.exception("flow_run_broke", flow_run_id=str(flow_run.id))
             status = 1
+        except BaseException:
+            os._exit(1)  # Prefect's answer to SIGTERM while a flow runs; there is nothing to wait for
         finally:
             self._runs.pop(str(flow_run.id), None)
         with contextlib.suppress(ConnectionError):
@@ -104,6 +107,8 @@ class Child:
         except AlreadyRunning as second:
             log.warning("run_left_to_another", flow_run_id=str(flow_run.id), reason=str(second))
             return
+        except ABSENCES:
+            raise
         except Exception as error:
             log.warning("run_not_opened", flow_run_id=str(flow_run.id), error=str(error))
             name = f"workflow-{workflow_id}" if workflow_id else AGENT_RUNS_FLOW

@@ -15,6 +15,7 @@ from deployments.worker.messages import LINE_LIMIT_BYTES, receive, send
 
 PRELOAD = "deployments.worker.preload"
 START_SECONDS = 60.0
+STARTS = 3
 Target = Callable[[socket.socket], None]
 """What a process runs: it serves the other end of the socket until that is closed."""
 
@@ -142,7 +143,7 @@ class WarmPool:
     async def start(self) -> None:
         """Starts all processes and keeps them alive from then on."""
         for _ in range(self._size):
-            await self._add()
+            await self._first()
         self._keepers = [asyncio.create_task(self._keep(process)) for process in self._processes]
 
     async def stop(self, grace_seconds: float) -> None:
@@ -177,6 +178,17 @@ class WarmPool:
     def holder(self, flow_run_id: str) -> WarmProcess | None:
         """The process that runs it."""
         return next((process for process in self._processes if process.holds(flow_run_id)), None)
+
+    async def _first(self) -> None:
+        """One that dies while it starts may have been killed; where several do there is something wrong."""
+        for _ in range(STARTS - 1):
+            try:
+                await self._add()
+            except ConnectionError:
+                log.warning("warm_process_died_at_its_start")
+            else:
+                return
+        await self._add()
 
     async def _add(self) -> WarmProcess:
         process = await WarmProcess.start(self._context, self._target)

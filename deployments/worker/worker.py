@@ -12,6 +12,7 @@ import anyio
 import anyio.abc
 import structlog
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import WorkerFlowRunResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.base import BaseWorker
 from prefect.workers.process import ProcessJobConfiguration, ProcessVariables, ProcessWorkerResult
@@ -49,6 +50,7 @@ class TurbocatWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proce
         self._wiring = wiring
         self._polling = asyncio.Lock()
         self._workflows: dict[UUID, UUID | None] = {}
+        self._held: set[UUID] = set()
 
     @classmethod
     def __dispatch_key__(cls) -> str:
@@ -64,6 +66,11 @@ class TurbocatWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proce
         """One poll at a time, whether the clock or an event asked for it."""
         async with self._polling:
             return await super().get_and_submit_flow_runs()
+
+    async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
+        """Leaves out what it holds already: a run may be put back that was only slow to begin."""
+        fresh = [each for each in flow_run_response if each.flow_run.id not in self._held]
+        return await super()._submit_scheduled_flow_runs(fresh)
 
     async def run(
         self,
@@ -86,6 +93,7 @@ class TurbocatWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proce
         all for a command line and an environment that a warm process does not need. One call is left: the claim,
         which the server grants to one worker.
         """
+        self._held.add(flow_run.id)
         try:
             if not await self._propose_pending_state(flow_run):
                 self._leave(flow_run)
@@ -102,6 +110,7 @@ class TurbocatWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proce
 
     def _leave(self, flow_run: FlowRun) -> None:
         """The run is none of this worker's any more: its slot is free, its cancellation is not waited for."""
+        self._held.discard(flow_run.id)
         self._release_limit_slot(flow_run.id)
         if self._cancelling_observer is not None:
             self._cancelling_observer.remove_in_flight_flow_run_id(flow_run.id)

@@ -21,6 +21,7 @@ OPENERS = {
     "platform_api/resources/health/metrics.py": "counts the open executions of all tenants",
     "platform_api/resources/executions/adoption.py": "a run that started elsewhere is found before its tenant",
     "platform_api/resources/members/invitations.py": "a token names the tenant; no hash inside a transaction",
+    "platform_api/resources/executions/admission.py": "whose turn it is is decided over all tenants",
     "platform_api/resources/executions/cancel_sweep.py": "sees cancels through, in every tenant",
     "platform_api/resources/executions/reconciler.py": "sets right what a crash left behind, in every tenant",
     "platform_api/resources/executions/timekeeper.py": "keeps the time of every tenant's waits",

@@ -64,6 +64,7 @@ CREATE INDEX ix_executions_retry_of ON executions (retry_of);
 CREATE INDEX ix_executions_status ON executions (status);
 CREATE INDEX ix_executions_tenant_id ON executions (tenant_id);
 CREATE INDEX ix_executions_tenant_id_created_at ON executions (tenant_id, created_at);
+CREATE INDEX ix_executions_tenant_id_submitted_at ON executions (tenant_id, submitted_at);
 CREATE INDEX ix_executions_user_id ON executions (user_id);
 CREATE INDEX ix_executions_workflow_id_created_at ON executions (workflow_id, created_at);
 

@@ -48,6 +48,7 @@ class Execution(TenantRow, table=True):
         ),
         Index(None, "workflow_id", "created_at"),
         Index(None, "tenant_id", "created_at"),
+        Index(None, "tenant_id", "submitted_at"),  # counts the starts of a minute
         Index(None, "created_at"),
         CheckConstraint("priority IN ('high', 'default', 'low')", name="priority"),
     )

@@ -1,9 +1,12 @@
 """Hands admitted executions over to Prefect. A row that was committed is enough to do it, now or later."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from flows.errors import PrefectRefused, PrefectUnavailable
 from flows.orchestrator import Orchestrator, Submission
@@ -11,24 +14,69 @@ from flows.states import ExecutionStatus
 from platform_api.access.scope import tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution, Workflow
+from platform_api.kit import clock
 from platform_api.resources.executions.journal import Journal
 from platform_api.resources.executions.repository import ExecutionRepository
 from platform_api.resources.executions.views import due_at
 from platform_api.resources.workflows.registration import Registration
+from platform_api.settings import RunSettings
 
 log = structlog.get_logger(__name__)
 
 
+_HAS_ROOM = text("""
+    select not exists (
+        select from executions
+        where tenant_id = :tenant_id and status = 'PENDING' and submitted_at is null and parent_execution_id is null
+            and queued_at <= :now and id <> :id
+    ) and (
+        select count(*) filter (where status = 'PENDING') < :ahead and count(*) < :running
+        from executions
+        where tenant_id = :tenant_id and status in ('PENDING', 'RUNNING') and submitted_at is not null
+            and parent_execution_id is null and (queued_at > :now) = (:queued_at > :now)
+    ) and (
+        select count(*) < :per_minute from executions
+        where tenant_id = :tenant_id and submitted_at > :minute_ago and parent_execution_id is null
+    ) and not exists (
+        select from deployments join executions on deployments.id = deployment_id
+        where executions.id = :id and concurrency_limit is not null
+    )
+""")
+"""What is due counts with what is due, what is for later with what is for later."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdmissionLimits:
+    """What one tenant may have: `ahead` submitted and not begun, `running` those with what runs, starts a minute.
+
+    Requests that come at the same moment may each find the last free place.
+    """
+
+    ahead: int
+    running: int
+    per_minute: int
+
+    @classmethod
+    def of(cls, settings: RunSettings) -> "AdmissionLimits":
+        """As they are set."""
+        return cls(
+            ahead=settings.tenant_queue,
+            running=settings.tenant_concurrent,
+            per_minute=settings.tenant_starts_per_minute,
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """Submits executions of one tenant."""
+    """Submits executions of one tenant; with `limits` only what need not wait its turn."""
 
     sessions: Sessions
     orchestrator: Orchestrator
     tenant_id: UUID
+    limits: AdmissionLimits | None = None
 
     async def attempt(self, execution_id: UUID) -> None:
-        """`deliver`, where a Prefect that is away leaves the row for the reconciler."""
+        """`deliver`, where what has to wait, or finds Prefect away, is left for a worker (`admission`)."""
         try:
             await self.deliver(execution_id)
         except (PrefectUnavailable, PrefectRefused) as error:
@@ -64,10 +112,26 @@ class Delivery:
     async def _waiting(self, execution_id: UUID) -> tuple[Execution, Workflow | None] | None:
         async with tenant_scope(self.sessions, self.tenant_id) as scope:
             execution, workflow = await ExecutionRepository(scope).with_workflow(execution_id)
+            has_room = self.limits is None or await _has_room(scope.session, execution, self.limits)
         has_target = workflow is not None or execution.agent_id is not None
         if not has_target or execution.status is not ExecutionStatus.PENDING or execution.submitted_at is not None:
             return None
-        return execution, workflow
+        return (execution, workflow) if has_room else None
+
+
+async def _has_room(session: AsyncSession, execution: Execution, limits: AdmissionLimits) -> bool:
+    now = clock.now()
+    values = {
+        "id": execution.id,
+        "tenant_id": execution.tenant_id,
+        "queued_at": execution.queued_at,
+        "now": now,
+        "ahead": limits.ahead,
+        "running": limits.running,
+        "per_minute": limits.per_minute,
+        "minute_ago": now - timedelta(minutes=1),
+    }
+    return bool(await session.scalar(_HAS_ROOM, values))
 
 
 def _submission(execution: Execution, workflow: Workflow | None, deployment_id: UUID) -> Submission:

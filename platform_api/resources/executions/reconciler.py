@@ -1,7 +1,5 @@
 """Sets right what a crash or an absence left behind. One worker at a time does it, the one with the advisory lock.
 
-- A row that was committed and never submitted (the API died in between, or Prefect was away) is submitted; one that
-  Prefect refuses for good becomes FAILED.
 - A RUNNING row whose process is gone (its claim is free) is taken back, so that another process goes on with it
   (`recovery`); one that was taken back is handed over again until a process has it.
 - A PENDING row that Prefect holds in a way that will never start it: taken by a worker that died is put back, ended or
@@ -9,14 +7,13 @@
 - A run that has ended here and not in Prefect, since its process died in between, is ended there.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, Row, select, text
+from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -28,23 +25,18 @@ from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution
 from platform_api.kit import clock
 from platform_api.resources.executions.claims import UNDRIVEN
-from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.journal import Journal
 from platform_api.resources.executions.recovery import Loss, LostRun, Recovery
 
-PATIENCE = timedelta(seconds=5)
-"""How long a submission by the API may be under way."""
-UNWANTED_AFTER = timedelta(seconds=60)
-"""How long a submission that Prefect refuses is tried again."""
 LOST_AFTER = timedelta(seconds=1.5)
 """How long a run must have been seen without a driver: a claim whose connection was cut comes back sooner."""
 SETTLING = timedelta(seconds=10)
 """How long the claims of living processes may take to come back when the database has started (again)."""
 HANDED_OVER_AFTER = timedelta(seconds=3)
 """How long who took a run back may need to tell Prefect."""
-TAKEN_FOR = timedelta(seconds=15)
+TAKEN_FOR = timedelta(seconds=20)
 """How long a worker may take to begin what it has taken, and a process to tell Prefect how its run ended."""
-STUCK_AFTER = timedelta(seconds=20)
+STUCK_AFTER = timedelta(seconds=60)
 """How long Prefect may hold a run that is due before its state is asked for, and a worker what it has taken."""
 
 BATCH = 100
@@ -57,9 +49,6 @@ _UP_SINCE = text(
     "where backend_type = 'checkpointer'"
 )
 """The checkpointer is started anew when the server recovers from the crash of one of its processes."""
-
-Found = Sequence[Row[tuple[UUID, UUID, UUID | None]]]
-"""Execution, tenant, flow run."""
 
 log = structlog.get_logger(__name__)
 
@@ -75,17 +64,15 @@ class Reconciler:
         self._asked_at: datetime | None = None
         self._page = 0
 
-    async def sweep(self) -> int:
-        """One round of all; returns how many rows were submitted. What fails for one row is logged and left."""
+    async def sweep(self) -> None:
+        """One round of all but what is lost. What fails for one row is logged and left."""
         async with system_scope(self._sessions) as scope:
             if not await scope.session.scalar(_TRY_LOCK, {"name": "turbocat-reconciler"}):
-                return 0
-            submitted = await self._submit(await _overdue(scope.session, submitted=False, older_than=PATIENCE))
+                return
             if self._asked_at is None or clock.now() - self._asked_at >= STUCK_AFTER / 2:
                 self._asked_at = clock.now()
-                await self._free_stuck(await _overdue(scope.session, submitted=True, older_than=STUCK_AFTER))
+                await self._free_stuck(await _overdue(scope.session))
                 await self._agree(scope.session)
-            return submitted
 
     async def recover(self) -> int:
         """Takes back what has no driver; returns how many runs were. More often than `sweep`: somebody waits."""
@@ -145,46 +132,20 @@ class Reconciler:
         except (PrefectUnavailable, PrefectRefused) as error:
             log.warning("ends_not_compared", reason=str(error))
 
-    async def _submit(self, waiting: Found) -> int:
-        submitted = 0
-        for execution_id, tenant_id, _ in waiting:
-            delivery = Delivery(sessions=self._sessions, orchestrator=self._orchestrator, tenant_id=tenant_id)
-            try:
-                if await delivery.deliver(execution_id):
-                    submitted += 1
-                else:
-                    await self._turn_away(execution_id, tenant_id)
-            except PrefectUnavailable:
-                break
-            except PrefectRefused as error:
-                log.warning("submission_refused", execution_id=str(execution_id), reason=str(error))
-                await self._turn_away(execution_id, tenant_id)
-            except Exception:
-                log.exception("submission_failed", execution_id=str(execution_id))
-        return submitted
-
-    async def _turn_away(self, execution_id: UUID, tenant_id: UUID) -> None:
-        waiting = (col(Execution.submitted_at).is_(None), col(Execution.created_at) < clock.now() - UNWANTED_AFTER)
-        async with system_scope(self._sessions) as scope:
-            found = await scope.session.scalar(select(1).where(col(Execution.id) == execution_id, *waiting))
-        if found:
-            message = "The run could not be handed to Prefect; the worker's log says why"
-            await Journal(self._sessions, tenant_id).abandoned(execution_id, code="NOT_SUBMITTED", message=message)
-
-    async def _free_stuck(self, held: Found) -> None:
+    async def _free_stuck(self, held: Sequence[LostRun]) -> None:
         if not held:
             return
         try:
-            states = await self._orchestrator.states([row[2] for row in held if row[2] is not None])
+            states = await self._orchestrator.states([run.flow_run_id for run in held if run.flow_run_id])
         except (PrefectUnavailable, PrefectRefused) as error:
             log.warning("stuck_runs_not_looked_at", reason=str(error))
             return
-        for execution_id, tenant_id, flow_run_id in held:
-            if flow_run_id is not None:
-                await self._free(execution_id, tenant_id, flow_run_id, states.get(flow_run_id))
+        for run in held:
+            if run.flow_run_id is not None:
+                await self._free(run, states.get(run.flow_run_id))
 
-    async def _free(self, execution_id: UUID, tenant_id: UUID, flow_run_id: UUID, state: RunState | None) -> None:
-        journal = Journal(self._sessions, tenant_id)
+    async def _free(self, run: LostRun, state: RunState | None) -> None:
+        journal, execution_id = Journal(self._sessions, run.tenant_id), run.execution_id
         if state is None:
             message = "The run was deleted before it started, in Prefect or as its workflow was deactivated"
             await journal.abandoned(execution_id, code="RUN_DELETED", message=message)
@@ -192,23 +153,20 @@ class Reconciler:
             message = "The run was cancelled in Prefect before it started"
             cancelled = ExecutionStatus.CANCELLED
             await journal.abandoned(execution_id, code="CANCELLED", message=message, status=cancelled)
-        elif state.type in ("FAILED", "CRASHED", "COMPLETED"):
+        elif state.type in ("FAILED", "COMPLETED"):
             message = "The run ended in Prefect before it started; start it again"
             await journal.abandoned(execution_id, code="NOT_STARTED", message=message)
-        elif state.type == "PENDING" and clock.now() - state.since >= STUCK_AFTER:
-            log.warning("taken_run_put_back", execution_id=str(execution_id))
-            await _tried(execution_id, partial(self._orchestrator.put_back, flow_run_id))
+        elif state.type == "CRASHED" or (state.type != "SCHEDULED" and clock.now() - state.since >= STUCK_AFTER):
+            await self._recovery.recover(run)
 
 
-async def _overdue(session: AsyncSession, *, submitted: bool, older_than: timedelta) -> Found:
-    """What is PENDING and due for longer than that, oldest first."""
-    latest = clock.now() - older_than
-    conditions = [col(Execution.status) == ExecutionStatus.PENDING, col(Execution.created_at) < latest]
-    if submitted:
-        conditions += [col(Execution.submitted_at) < latest, col(Execution.queued_at) < latest, UNDRIVEN]
-    else:
-        conditions.append(col(Execution.submitted_at).is_(None))
-    return await _find(session, *conditions, order_by=col(Execution.created_at).asc())
+async def _overdue(session: AsyncSession) -> Sequence[LostRun]:
+    """What is PENDING in Prefect's hands and has been due for long, oldest first."""
+    latest = clock.now() - STUCK_AFTER
+    pending = (col(Execution.status) == ExecutionStatus.PENDING, col(Execution.created_at) < latest)
+    submitted = (col(Execution.submitted_at) < latest, col(Execution.queued_at) < latest, UNDRIVEN)
+    outermost = col(Execution.parent_execution_id).is_(None)
+    return await _find_runs(session, *pending, *submitted, outermost, order_by=col(Execution.created_at).asc())
 
 
 async def _taken_back(session: AsyncSession) -> Sequence[LostRun]:
@@ -245,16 +203,3 @@ async def _ended(session: AsyncSession, flow_run_ids: Sequence[UUID]) -> list[tu
         for row in (await session.execute(newest)).tuples()
         if row[4] is not None
     ]
-
-
-async def _find(session: AsyncSession, *where: ColumnElement[bool], order_by: ColumnElement[Any]) -> Found:
-    columns = (col(Execution.id), col(Execution.tenant_id), col(Execution.prefect_flow_run_id))
-    return (await session.execute(select(*columns).where(*where).order_by(order_by).limit(BATCH))).all()
-
-
-async def _tried(execution_id: UUID, tell: Callable[[], Awaitable[None]]) -> None:
-    """Prefect is told where it listens; our record stands without it."""
-    try:
-        await tell()
-    except (PrefectUnavailable, PrefectRefused) as error:
-        log.warning("prefect_not_told", execution_id=str(execution_id), reason=str(error))

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Query, Response, status
 
 from flows.states import is_final
-from platform_api.access.dependencies import OrchestratorDep, PlatformDep, SessionsDep, permits, requires
+from platform_api.access.dependencies import OrchestratorDep, Platform, PlatformDep, SessionsDep, permits, requires
 from platform_api.access.permissions import Permission
 from platform_api.access.principal import Principal
 from platform_api.access.recorded_route import RecordedRoute
@@ -19,7 +19,7 @@ from platform_api.kit.sorting import Sorting, sorting
 from platform_api.resources.executions.agent_tests import AgentTester
 from platform_api.resources.executions.answering import Answering
 from platform_api.resources.executions.cancelling import Cancelling
-from platform_api.resources.executions.delivery import Delivery
+from platform_api.resources.executions.delivery import AdmissionLimits, Delivery
 from platform_api.resources.executions.filters import ExecutionFilters, HistoryFilters, LogFilters
 from platform_api.resources.executions.launch import Launcher
 from platform_api.resources.executions.resumption import Resumption
@@ -77,10 +77,10 @@ OrderDep = Annotated[Sorting, sorting(SORTABLE)]
     responses=errors(400, 401, 403, 404, 409),
 )
 async def execute_workflow(
-    workflow_id: UUID, body: StartDep, scope: Starter, sessions: SessionsDep, orchestrator: OrchestratorDep
+    workflow_id: UUID, body: StartDep, scope: Starter, shared: PlatformDep
 ) -> Envelope[ExecutionStarted]:
     """Starts an ACTIVE workflow as it is now. The run is accepted even while Prefect is away, and starts later then."""
-    delivery = Delivery(sessions=sessions, orchestrator=orchestrator, tenant_id=scope.tenant_id)
+    delivery = _delivery(shared, scope)
     return ok(started(await Launcher(scope, delivery).start(workflow_id, body)))
 
 
@@ -149,14 +149,13 @@ async def get_execution(execution_id: UUID, scope: Reader, orchestrator: Orchest
 async def retry_executions(
     scope: Retrier,
     filters: Annotated[ExecutionFilters, Query()],
-    sessions: SessionsDep,
-    orchestrator: OrchestratorDep,
+    shared: PlatformDep,
 ) -> Envelope[ExecutionsRetried]:
     """Retries failed, cancelled and timed-out runs: those that the filters name and nobody has retried, oldest first.
 
     100 a call; `left` says how many more there are. A run that cannot be retried is answered with the reason.
     """
-    delivery = Delivery(sessions=sessions, orchestrator=orchestrator, tenant_id=scope.tenant_id)
+    delivery = _delivery(shared, scope)
     return ok(await Retrying(scope, delivery).retry_many(filters))
 
 
@@ -166,14 +165,14 @@ async def retry_executions(
     responses=errors(400, 401, 403, 404, 409),
 )
 async def retry_execution(
-    execution_id: UUID, body: RetryDep, scope: Retrier, sessions: SessionsDep, orchestrator: OrchestratorDep
+    execution_id: UUID, body: RetryDep, scope: Retrier, shared: PlatformDep
 ) -> Envelope[ExecutionRetried]:
     """Goes on with a failed, cancelled or timed-out run as a new execution, linked by `retryOf`.
 
     Finished steps keep their results, only the rest runs. `fromStep` runs one step and what depends on it again, also
     of a completed run.
     """
-    delivery = Delivery(sessions=sessions, orchestrator=orchestrator, tenant_id=scope.tenant_id)
+    delivery = _delivery(shared, scope)
     return ok(await Retrying(scope, delivery).retry(execution_id, body))
 
 
@@ -220,3 +219,12 @@ async def list_execution_logs(
     """The execution's log lines in their order."""
     lines, total = await ExecutionService(scope).logs(execution_id, filters, paging)
     return page_of(map(log_view, lines), total, paging)
+
+
+def _delivery(shared: Platform, scope: TenantScope) -> Delivery:
+    return Delivery(
+        sessions=shared.sessions,
+        orchestrator=shared.orchestrator,
+        tenant_id=scope.tenant_id,
+        limits=AdmissionLimits.of(shared.settings.runs),
+    )

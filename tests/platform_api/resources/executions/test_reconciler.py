@@ -1,4 +1,4 @@
-"""What a crash left behind: never submitted, without a driver, held by Prefect for ever (cases 32 to 36)."""
+"""What a crash left behind: without a driver, held by Prefect for ever, ended here and not there."""
 
 import asyncio
 from datetime import timedelta
@@ -24,15 +24,15 @@ from platform_api.resources.executions.journal import Journal
 from platform_api.resources.executions.reconciler import (
     HANDED_OVER_AFTER,
     LOST_AFTER,
-    PATIENCE,
     SETTLING,
     STUCK_AFTER,
     TAKEN_FOR,
-    UNWANTED_AFTER,
     Reconciler,
 )
 from tests.factories.api import Api, owner
 from tests.fakes.orchestrator import FakeOrchestrator
+
+pytestmark = pytest.mark.case(32, 34)
 
 
 @pytest.fixture
@@ -40,69 +40,9 @@ async def api(client: httpx.AsyncClient) -> Api:
     return await owner(client)
 
 
-async def left_behind(api: Api, orchestrator: FakeOrchestrator) -> UUID:
-    """An execution that was accepted while Prefect was away."""
-    workflow = await api.active_workflow()
-    orchestrator.available = False
-    started = await api.made(f"/workflows/{workflow['id']}/execute", {})
-    orchestrator.available = True
-    orchestrator.submissions.clear()
-    return UUID(started["executionId"])
-
-
 async def row(sessions: Sessions, execution_id: UUID) -> Execution:
     async with system_scope(sessions) as scope:
         return await scope.session.get_one(Execution, execution_id)
-
-
-def ours(orchestrator: FakeOrchestrator, execution_id: UUID) -> list[Any]:
-    """The database is shared with other tests, whose rows a sweep submits too."""
-    return [each for each in orchestrator.submissions if each.execution_id == execution_id]
-
-
-async def test_what_was_accepted_without_prefect_is_submitted_later(
-    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
-) -> None:
-    execution_id = await left_behind(api, orchestrator)
-    assert (await row(sessions, execution_id)).submitted_at is None
-    with clock.freeze(clock.now() + PATIENCE + timedelta(seconds=1)):
-        await Reconciler(sessions, orchestrator).sweep()
-        await Reconciler(sessions, orchestrator).sweep()
-    assert len(ours(orchestrator, execution_id)) == 1
-    assert (await row(sessions, execution_id)).prefect_flow_run_id is not None
-
-
-async def test_a_submission_under_way_is_left_alone(
-    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
-) -> None:
-    execution_id = await left_behind(api, orchestrator)
-    await Reconciler(sessions, orchestrator).sweep()
-    assert ours(orchestrator, execution_id) == []
-
-
-async def test_prefect_that_is_still_away_loses_nothing(
-    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
-) -> None:
-    execution_id = await left_behind(api, orchestrator)
-    orchestrator.available = False
-    with clock.freeze(clock.now() + PATIENCE + timedelta(seconds=1)):
-        assert await Reconciler(sessions, orchestrator).sweep() == 0
-        assert (await row(sessions, execution_id)).status == "PENDING"
-        orchestrator.available = True
-        assert await Reconciler(sessions, orchestrator).sweep() >= 1
-    assert len(ours(orchestrator, execution_id)) == 1
-
-
-async def test_what_prefect_refuses_for_good_fails_and_blocks_nobody(
-    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
-) -> None:
-    refused, behind = await left_behind(api, orchestrator), await left_behind(api, orchestrator)
-    orchestrator.refused.add(refused)
-    with clock.freeze(clock.now() + UNWANTED_AFTER + timedelta(seconds=1)):
-        await Reconciler(sessions, orchestrator).sweep()
-    found = await row(sessions, refused)
-    assert (found.status, found.error and found.error["code"]) == ("FAILED", "NOT_SUBMITTED")
-    assert len(ours(orchestrator, behind)) == 1
 
 
 async def running(api: Api, orchestrator: FakeOrchestrator, sessions: Sessions) -> tuple[UUID, UUID]:
@@ -277,7 +217,7 @@ async def submitted(api: Api, sessions: Sessions) -> tuple[UUID, UUID]:
     ("state", "status", "code"),
     [
         ("CANCELLED", "CANCELLED", "CANCELLED"),
-        ("CRASHED", "FAILED", "NOT_STARTED"),
+        ("FAILED", "FAILED", "NOT_STARTED"),
         (None, "FAILED", "RUN_DELETED"),
         ("SCHEDULED", "PENDING", None),
     ],
@@ -294,12 +234,15 @@ async def test_what_prefect_will_never_start_is_ended(
     assert (found.status, found.error and found.error["code"]) == (status, code)
 
 
+@pytest.mark.parametrize(("state", "seconds"), [("PENDING", 0), ("RUNNING", 0), ("CRASHED", 60)])
 async def test_a_run_that_a_dead_worker_had_taken_is_put_back(
-    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+    state: str, seconds: int, api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
 ) -> None:
     execution_id, flow_run_id = await submitted(api, sessions)
-    orchestrator.run_states[flow_run_id] = RunState(type="PENDING", since=clock.now())
+    since = clock.now() + timedelta(seconds=seconds)
+    orchestrator.run_states[flow_run_id] = RunState(type=state, since=since)
     with clock.freeze(clock.now() + STUCK_AFTER + timedelta(seconds=1)):
         await Reconciler(sessions, orchestrator).sweep()
-    assert flow_run_id in orchestrator.put_back_runs
-    assert (await row(sessions, execution_id)).status == "PENDING"
+    assert orchestrator.put_back_runs.count(flow_run_id) == 1
+    found = await row(sessions, execution_id)
+    assert (found.status, found.losses) == ("PENDING", 1)
