@@ -139,6 +139,7 @@ echo "$*" >> calls
 case "$*" in
     *check*) exit "$CHECK" ;;
     *--last-failed*) exit "$AGAIN" ;;
+    *JOBS=1*) exit "$WHOLE" ;;
     *) echo "$SAID"; exit "$FIRST" ;;
 esac
 """
@@ -152,9 +153,11 @@ CRASHED = "=== xdist: worker gw1 crashed and worker restarting disabled ==="
         ({"CHECK": "2"}, 1, ["test", "--keep-going check"]),
         ({"FIRST": "2"}, 0, ["test", "test JOBS=0 ARGS=--last-failed", "--keep-going check"]),
         ({"FIRST": "2", "AGAIN": "2"}, 1, ["test", "test JOBS=0 ARGS=--last-failed", "--keep-going check"]),
-        ({"FIRST": "2", "SAID": CRASHED}, 1, ["test", "--keep-going check"]),
+        ({"FIRST": "2", "SAID": CRASHED}, 0, ["test", "test JOBS=1", "--keep-going check"]),
+        ({"FIRST": "2", "SAID": CRASHED, "WHOLE": "2"}, 1, ["test", "test JOBS=1", "--keep-going check"]),
+        ({"FIRST": "124"}, 0, ["test", "test JOBS=1", "--keep-going check"]),
     ],
-    ids=["good", "check fails", "failed once", "failed twice", "ended half-way"],
+    ids=["good", "check fails", "failed once", "failed twice", "ended half-way", "twice half-way", "out of time"],
 )
 def test_continuous_integration_runs_both_verbs_and_can_fail(
     tmp_path: Path, make: dict[str, str], ends: int, calls: list[str]
@@ -166,7 +169,7 @@ def test_continuous_integration_runs_both_verbs_and_can_fail(
     for name, program in (("make", MAKE), ("redis-server", "#!/bin/sh\n")):
         (script.parent / name).write_text(program)
         (script.parent / name).chmod(0o755)
-    told = {"FIRST": "0", "AGAIN": "0", "CHECK": "0", "SAID": "=== 1 passed in 1s ===", **make}
+    told = {"FIRST": "0", "AGAIN": "0", "WHOLE": "0", "CHECK": "0", "SAID": "=== 1 passed in 1s ===", **make}
     search = f"{script.parent}:{os.defpath}"
     done = subprocess.run([script], env={"PATH": search, **told}, capture_output=True, text=True, check=False)
     assert (tmp_path / "calls").read_text().splitlines() == calls
