@@ -70,7 +70,8 @@ class Lane:
                 await self._linger()
                 batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
                 self._urgent.clear()
-                await self._make(batch)
+                if batch:  # all may have been withdrawn
+                    await self._make(batch)
         finally:
             self._writer = None
             self._idle(self._execution_id)
