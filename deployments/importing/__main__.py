@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from deployments.importing.errors import ImportFailed
 from deployments.importing.platform import Platform
 from deployments.importing.wfcommons import read_wfcommons
+from deployments.local.environment import inherited
 
 READERS = {"wfcommons": read_wfcommons}
 KEY_VARIABLE = "TURBOCAT_API_KEY"
@@ -50,7 +50,7 @@ def _imported(options: argparse.Namespace) -> int:
     if options.printed:
         sys.stdout.write(json.dumps(workflow, indent=2, ensure_ascii=False) + "\n")
         return 0
-    key = os.environ.get(KEY_VARIABLE)
+    key = inherited().get(KEY_VARIABLE)
     if not key:
         hint = "make one with POST /api/v1/api-keys (scopes workflows:create, workflows:execute, executions:read), export it"
         raise ImportFailed(f"{KEY_VARIABLE} is not set", hint=hint)
