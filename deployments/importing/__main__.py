@@ -52,7 +52,8 @@ def _imported(options: argparse.Namespace) -> int:
         return 0
     key = inherited().get(KEY_VARIABLE)
     if not key:
-        hint = "make one with POST /api/v1/api-keys (scopes workflows:create, workflows:execute, executions:read), export it"
+        scopes = "workflows:create, workflows:execute, executions:read"
+        hint = f"make one with POST /api/v1/api-keys (scopes {scopes}) and export it"
         raise ImportFailed(f"{KEY_VARIABLE} is not set", hint=hint)
     console = Console()
     with Platform(options.api_url or _local_url(options.data_dir), key) as platform:
