@@ -32,6 +32,7 @@ SOMETIMES: Mapping[tuple[str, str], Mapping[Caller | None, int]] = {
     ("POST", "/auth/logout"): {Caller.PROJECT_KEY: 403},  # a project's key stands for nobody who has sessions
     ("GET", "/auth/sessions"): {Caller.PROJECT_KEY: 403},
     ("POST", "/executions/{execution_id}/resume"): {None: 409},  # it waits for nothing
+    ("POST", "/executions/{execution_id}/retry"): {None: 409},  # it has not ended
 }
 """Where a permitted call does not succeed as it stands, with what it answers; None is every caller."""
 
