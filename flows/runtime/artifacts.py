@@ -54,6 +54,7 @@ class Artifacts:
         finally:
             if self._sender:
                 self._sender.cancel()
+                await asyncio.wait([self._sender], timeout=CANCELLED_PATIENCE_SECONDS)
 
     def add(self, artifact: ArtifactCreate) -> None:
         """Sends it when its turn comes; a run has at most `MOST_PER_RUN`."""
@@ -83,7 +84,8 @@ class Artifacts:
             finally:
                 self._waiting.task_done()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._is_over.wait(), PAUSE_SECONDS)
+                async with asyncio.timeout(PAUSE_SECONDS):
+                    await self._is_over.wait()
 
 
 class Progress:
