@@ -1,6 +1,7 @@
 """What data engineers do in Prefect: start from its command line, serve our pools with their own workers."""
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -163,3 +164,143 @@ async def test_a_schedule_starts_executions_by_itself(live: Live) -> None:
     assert execution["outputs"] == {"only": "tick"}
     assert (await live.api.patch(f"/workflows/{workflow['id']}", {"status": "INACTIVE"})).status_code == 200
     assert await deployments_of(live, workflow) == []
+
+
+REPORT = {
+    "source": {"rows": [{"id": number, "note": "![i](http://example.com/i.png)"} for number in range(50)]},
+    "operations": [{"op": "filter", "where": "id > 3"}],
+}
+SHAPES = [
+    {"stepKey": "big", "type": "CONDITION", "dependsOn": ["load"]},
+    {"stepKey": "each", "type": "LOOP"},
+    {"stepKey": "both", "type": "PARALLEL", "dependsOn": ["each", "note"]},
+    {"stepKey": "rest", "type": "WAIT", "dependsOn": ["both"], "config": {"kind": "duration", "seconds": 0.1}},
+]
+
+
+async def a_workflow_of_all_kinds(live: Live) -> dict[str, Any]:
+    """DATA, CONDITION with a branch not taken, LOOP, PARALLEL, nested workflow, a failure passed over, WAIT."""
+    load = await live.agent("DATA", REPORT)
+    echo = await live.code("print('echo')\nreturn input")
+    broken = await live.code("raise ValueError('no such customer')")
+    inner = await live.api.active_workflow(name="Inner", steps=[step("inside", echo)])
+    nested = await live.agent("WORKFLOW", {"workflowId": inner["id"]})
+    big, each, both, rest = SHAPES
+    choice = {"expression": "load.output.rows > 10", "then": ["each"], "else": ["note"]}
+    branches = {name: {"steps": [step(name, echo)]} for name in ("left", "right")}
+    return await live.api.active_workflow(
+        name="All kinds",
+        description="What a data engineer sees",
+        tags=["seen"],
+        steps=[
+            step("load", load, name="Load the orders"),
+            {**big, "config": choice},
+            step("note", echo),
+            {**each, "config": {"items": [1, 2, 3], "steps": [step("add", echo)]}},
+            step("flaky", broken, dependsOn=["load"], onError="CONTINUE", default={}),
+            step("nested", nested, dependsOn=["load"]),
+            {**both, "config": {"branches": branches}},
+            rest,
+            step("last", echo, dependsOn=["rest", "nested", "flaky"], inputs={"total": 1}),
+        ],
+    )
+
+
+async def artifacts_of(live: Live, execution: dict[str, Any], expected: int) -> dict[str, dict[str, Any]]:
+    """By type, once there are so many."""
+    wanted = {"flow_runs": {"id": {"any_": [execution["prefectFlowRunId"]]}}}
+    found: list[dict[str, Any]] = []
+    for _ in range(100):
+        found = (await live.prefect.post("artifacts/filter", json={"artifacts": {}, **wanted})).json()
+        if len(found) >= expected:
+            break
+        await asyncio.sleep(0.1)
+    return {each["type"]: each for each in found}
+
+
+async def test_a_data_engineer_sees_the_workflow_and_its_data(live: Live) -> None:
+    execution = await live.run(await a_workflow_of_all_kinds(live))
+    assert execution["status"] == "COMPLETED", execution
+    tasks = await live.task_runs(execution, 12)
+    chunks = {f"each[{number}…{number}]" for number in range(3)}
+    kinds = {
+        **dict.fromkeys(["load", "note", "flaky", "nested", "last"], "agent"),
+        "big": "condition",
+        "each": "loop",
+        "both": "parallel",
+        "rest": "wait",
+    }
+    assert set(tasks) == {*kinds, *chunks}
+    assert {key: set(tasks[key]["tags"]) for key in kinds} == {key: {"turbocat", kind} for key, kind in kinds.items()}
+    states = {key: tasks[key]["state_name"] for key in kinds}
+    assert states == {**dict.fromkeys(kinds, "Completed"), "note": "Skipped", "flaky": "Failed"}
+    assert "no such customer" in tasks["flaky"]["state"]["message"]
+    lines = await live.prefect_logs({"logs": {"task_run_id": {"any_": [tasks["last"]["id"]]}}})
+    assert "echo" in [line["message"] for line in lines]
+    await assert_graph(live, execution, tasks)
+    await assert_artifacts(live, execution, tasks)
+
+
+async def assert_graph(live: Live, execution: dict[str, Any], tasks: dict[str, dict[str, Any]]) -> None:
+    """The edges of the picture on the run's page, with the nested run in its step's place."""
+    graph = (await live.prefect.get(f"flow_runs/{execution['prefectFlowRunId']}/graph-v2")).json()
+    names = {task["id"]: key for key, task in tasks.items()}
+    nodes = {node["id"]: node for _, node in graph["nodes"]}
+    names |= {node["id"]: "nested" for node in nodes.values() if node["kind"] == "flow-run"}
+    parents = {names[each]: {names[parent["id"]] for parent in node["parents"]} for each, node in nodes.items()}
+    assert {
+        key: parents[key] for key in ("load", "big", "each", "note", "flaky", "nested", "both", "rest", "last")
+    } == {
+        "load": set(),
+        "big": {"load"},
+        "each": {"big"},
+        "note": {"big"},
+        "flaky": {"load"},
+        "nested": {"load"},
+        "both": {"each", "note"},
+        "rest": {"both"},
+        "last": {"rest", "nested", "flaky"},
+    }
+    assert [nodes[tasks[f"each[{number}…{number}]"]["id"]]["kind"] for number in range(3)] == ["task-run"] * 3
+
+
+async def assert_artifacts(live: Live, execution: dict[str, Any], tasks: dict[str, dict[str, Any]]) -> None:
+    """A table on the DATA step, progress on the loop, and a page on the run."""
+    artifacts = await artifacts_of(live, execution, 3)
+    assert set(artifacts) == {"table", "progress", "markdown"}
+    table, progress, page = (artifacts[kind] for kind in ("table", "progress", "markdown"))
+    assert (table["task_run_id"], progress["task_run_id"]) == (tasks["load"]["id"], tasks["each"]["id"])
+    assert table["description"] == "46 rows, 2 columns; shown: the first 20 rows"
+    rows = json.loads(table["data"])
+    assert (len(rows), rows[0]) == (20, {"id": 4, "note": r"!\[i\](http://example.com/i.png)"})
+    assert progress["data"] == 100.0
+    assert "**Steps:** 7 completed, 1 skipped, 1 failed" in page["data"]
+    assert execution["id"] in page["data"]
+    assert '"total": 1' in page["data"]
+    assert page["key"].endswith("--all-kinds")
+    assert table["key"] == f"{page['key']}--load"
+
+
+async def test_a_failed_run_says_on_its_page_where_and_why(live: Live) -> None:
+    broken = await live.code("raise ValueError('no such customer')")
+    steps = [step("check", broken), step("report", broken, dependsOn=["check"])]
+    execution = await live.run(await live.api.active_workflow(name="Broken", steps=steps))
+    run = await live.flow_run(execution)
+    assert (run["state_name"], run["state"]["message"]) == ("Failed", execution["error"]["message"])
+    page = (await artifacts_of(live, execution, 1))["markdown"]["data"]
+    assert page.startswith("# Failed")
+    assert "no such customer" in page
+    assert "**Steps:** 1 failed, 1 not run" in page
+
+
+async def test_deployment_and_flow_bear_the_workflows_name_and_tags(live: Live) -> None:
+    workflow = await a_workflow_of_all_kinds(live)
+    (deployment,) = await deployments_of(live, workflow)
+    flow = (await live.prefect.get(f"flows/{deployment['flow_id']}")).json()
+    assert deployment["name"] == flow["name"]
+    assert flow["name"].endswith(f"--{workflow['slug']}")
+    assert "seen" in deployment["tags"]
+    assert deployment["version"] == str(workflow["version"])
+    assert deployment["description"]
+    queues = (await live.prefect.post("work_pools/turbocat-development/queues/filter", json={})).json()
+    assert {queue["name"]: queue["priority"] for queue in queues} == {"high": 1, "default": 2, "low": 3}
