@@ -37,7 +37,8 @@ def test_a_viewer_changes_only_what_is_their_own() -> None:
     changing = {each for each in granted if not each.value.endswith(":read")}
     own_keys = {Permission.API_KEYS_CREATE, Permission.API_KEYS_DELETE, Permission.API_KEYS_UPDATE}
     own_place = {Permission.MEMBERS_DELETE, Permission.SESSIONS_DELETE, Permission.SESSIONS_SWITCH}
-    assert changing == {Permission.PROFILE_UPDATE, *own_place, *own_keys}
+    asked = {Permission.EXECUTIONS_RESUME}  # anybody may be asked; the step's `assignees` say who is
+    assert changing == {Permission.PROFILE_UPDATE, *own_place, *own_keys, *asked}
 
 
 def test_the_tenants_admin_is_not_the_platforms() -> None:
@@ -47,8 +48,9 @@ def test_the_tenants_admin_is_not_the_platforms() -> None:
 
 def test_a_machine_manages_nothing() -> None:
     machine = caller(None, PlatformRole.AGENT)
-    granted = {permission.value.split(":")[1] for permission in Permission if allows(machine, permission)}
-    assert granted == {"read", "execute", "cancel", "delete"}
+    granted = {permission for permission in Permission if allows(machine, permission)}
+    verbs = {permission.value.split(":")[1] for permission in granted - {Permission.EVENTS_CREATE}}
+    assert verbs == {"read", "execute", "cancel", "delete", "resume"}
     withheld = ("users", "profile", "audit", "api-keys", "secrets")
     assert not any(allows(machine, each) for each in Permission if each.value.startswith(withheld))
 
