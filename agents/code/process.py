@@ -20,6 +20,8 @@ from agents.code.guest.launch import Launch
 ENTRY = f"import sys; sys.path.insert(0, sys.argv.pop(1)); from {supervisor.__name__} import main; main()"
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
+WORK_FOLDERS = "turbocat-code-"
+"""What the names of work folders begin with; the id of the process that made them follows."""
 PIPE_BYTES = 64 * 1024
 GRACE_SECONDS = 3.0
 """How long the supervisor may take to clear up before it is killed itself."""
@@ -107,7 +109,8 @@ async def _clear_up(starting: asyncio.Future[Guest], work: str) -> None:
 
 
 def _make_work_folder() -> str:
-    return os.path.realpath(tempfile.mkdtemp(prefix="turbocat-code-"))
+    """Its name says whose it is: a process that is killed leaves its folders to whoever tidies up (`leftovers`)."""
+    return os.path.realpath(tempfile.mkdtemp(prefix=f"{WORK_FOLDERS}{os.getpid()}-"))
 
 
 async def _start(config: CodeConfig, work: str) -> Guest:

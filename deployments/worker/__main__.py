@@ -7,11 +7,13 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from uuid import UUID
 
 import anyio
 import structlog
 
+from agents.code.leftovers import remove_leftovers
 from deployments.prefect_client import prefect_client
 from deployments.wiring import Wiring, wired
 from deployments.worker.cancelling import Cancelling
@@ -36,6 +38,7 @@ HANDED_BACK_AT_ONCE = 8
 PROCESSES_PER_CORE = 2
 RECONCILE_SECONDS = 5.0
 RECOVER_SECONDS = 0.5
+LEFTOVERS_SECONDS = 60.0
 
 Workers = Mapping[Environment, TurbocatWorker]
 Round = asyncio.Task[None]
@@ -128,6 +131,7 @@ def _rounds(wiring: Wiring, settings: Settings) -> list[Round]:
         (RECONCILE_SECONDS, reconciler.sweep),
         (TICK_SECONDS, timekeeper.tick),
         (SWEEP_SECONDS, CancelSweep(wiring.sessions).sweep),
+        (LEFTOVERS_SECONDS, partial(asyncio.to_thread, remove_leftovers)),
     )
     return [asyncio.create_task(_every(seconds, each)) for seconds, each in work]
 
@@ -152,7 +156,7 @@ async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         try:
             await work()
         except Exception:
-            log.exception("round_failed", work=work.__qualname__)
+            log.exception("round_failed", work=repr(work))
         await asyncio.sleep(seconds)
 
 

@@ -1,0 +1,27 @@
+"""Work folders of processes that were killed are removed, those of living ones stay."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from agents.code.leftovers import remove_leftovers
+from agents.code.process import WORK_FOLDERS
+
+
+def ended_pid() -> int:
+    """The id of a process that has just ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_only_what_a_dead_process_left_is_removed(tmp_path: Path) -> None:
+    dead = tmp_path / f"{WORK_FOLDERS}{ended_pid()}-abc"
+    (dead / "deep").mkdir(parents=True)
+    (dead / "deep" / "file").write_text("x")
+    kept = [f"{WORK_FOLDERS}{os.getpid()}-abc", f"{WORK_FOLDERS}older", "something-else-1-abc"]
+    for name in kept:
+        (tmp_path / name).mkdir()
+    assert remove_leftovers(tmp_path) == 1
+    assert {each.name for each in tmp_path.iterdir()} == set(kept)
