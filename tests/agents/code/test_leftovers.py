@@ -17,11 +17,12 @@ def ended_pid() -> int:
 
 
 def test_only_what_a_dead_process_left_is_removed(tmp_path: Path) -> None:
-    dead = tmp_path / f"{WORK_FOLDERS}{ended_pid()}-abc"
+    temporary = tmp_path / "temporary"
+    dead = temporary / f"{WORK_FOLDERS}{ended_pid()}-abc"
     (dead / "deep").mkdir(parents=True)
     (dead / "deep" / "file").write_text("x")
     kept = [f"{WORK_FOLDERS}{os.getpid()}-abc", f"{WORK_FOLDERS}older", "something-else-1-abc"]
     for name in kept:
-        (tmp_path / name).mkdir()
-    assert remove_leftovers(tmp_path) == 1
-    assert {each.name for each in tmp_path.iterdir()} == set(kept)
+        (temporary / name).mkdir()
+    assert remove_leftovers(temporary) == 1
+    assert {each.name for each in temporary.iterdir()} == set(kept)
