@@ -98,10 +98,8 @@ class TaskStage:
         return uuid5(self._run.execution_id, path)
 
     def _edges(self, step: PlanStep) -> list[TaskRunResult | FlowRunResult]:
-        return [
-            FlowRunResult(id=self._subflows[key]) if key in self._subflows else TaskRunResult(id=self._id(key))
-            for key in dict.fromkeys(step.depends_on)
-        ]
+        """A subflow counts as a task: Prefect's UI lists no tasks of a run in which one comes after a flow run."""
+        return [TaskRunResult(id=self._subflows.get(key) or self._id(key)) for key in dict.fromkeys(step.depends_on)]
 
     async def _mark(self, step: PlanStep, name: str, message: str) -> None:
         async def end() -> State[Any]:
