@@ -8,8 +8,9 @@ that hangs keeps its locks: it is alive.
 import asyncio
 import select
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -39,27 +40,28 @@ class Claims:
         self._connection: psycopg.AsyncConnection[tuple[bool]] | None = None
         self._turn = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def holding(self, execution_id: UUID) -> AsyncIterator[None]:
         """While the block runs, this process drives the execution."""
         self._keeper = self._keeper or asyncio.create_task(self._keep())
         self._wanted[execution_id] += 1
-        if execution_id not in self._taken:
-            await self._settle()
         try:
+            if execution_id not in self._taken:
+                await self._whole(self._settle())
             yield
         finally:
             self._wanted[execution_id] -= 1
             if self._wanted[execution_id] == 0:
                 del self._wanted[execution_id]
-                await self._settle()
+                await self._whole(self._settle())
 
     async def aclose(self) -> None:
         """Gives everything back."""
         if self._keeper is not None:
             self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+            await asyncio.gather(self._keeper, *self._under_way, return_exceptions=True)
         await self._forget()
 
     async def _keep(self) -> None:
@@ -80,6 +82,13 @@ class Claims:
         poll = select.poll()
         poll.register(self._connection.fileno(), select.POLLIN)
         return bool(poll.poll(0))
+
+    async def _whole(self, work: Coroutine[Any, Any, None]) -> None:
+        """Goes on with `work` when who waits for it is cancelled: half a question leaves a lock nobody knows of."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.shield(task)
 
     async def _settle(self, *, look: bool = False) -> None:
         """Brings what is taken to what is wanted; `look` notices a connection that has broken unseen."""
