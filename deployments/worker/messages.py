@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 
+from flows.runtime.storable import storable_json
+
 STOPPED = 2
 """Status of a run that was cancelled before it could record anything."""
 
@@ -13,8 +15,11 @@ LINE_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 async def send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
-    """Writes one message; raises `ConnectionError` when the other side is gone."""
-    writer.write(orjson.dumps(message) + b"\n")
+    """Writes one message; raises `ConnectionError` when the other side is gone.
+
+    A flow run's parameters may hold whole numbers beyond 64 bits: what was sent as 1e300 Prefect gives back as digits.
+    """
+    writer.write(storable_json(message) + b"\n")
     await writer.drain()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 from collections.abc import AsyncIterator
+from typing import Any
 
 import psutil
 import pytest
@@ -22,7 +23,7 @@ async def pool() -> AsyncIterator[WarmPool]:
     await warm.stop(5)
 
 
-def a_run(run_id: str, name: str = "quick") -> dict[str, str]:
+def a_run(run_id: str, name: str = "quick") -> dict[str, Any]:
     return {"id": run_id, "name": name}
 
 
@@ -31,6 +32,11 @@ async def test_a_run_is_answered_by_a_process_that_stays(pool: WarmPool) -> None
     assert [await process.run(a_run(str(number)), "w") for number in range(3)] == [0, 0, 0]
     assert process.load == 0
     assert psutil.pid_exists(process.pid)
+
+
+async def test_a_run_may_have_numbers_beyond_64_bits(pool: WarmPool) -> None:
+    process = await pool.take()
+    assert await process.run({**a_run("one"), "parameters": {"far": 10**300}}, "w") == 0
 
 
 async def test_the_least_loaded_process_is_taken(pool: WarmPool) -> None:
