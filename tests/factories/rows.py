@@ -20,6 +20,8 @@ SAMPLES: dict[type, Any] = {
     Decimal: Decimal(1),
     datetime: datetime(2026, 1, 1, tzinfo=UTC),
 }
+FIXED: dict[tuple[str, str], str] = {("step_waits", "kind"): "approval"}
+"""Texts that a check constraint chooses from."""
 ONE_OF: dict[str, tuple[str, ...]] = {"deployments": ("workflow_id",)}
 """Columns that may be NULL, but not in a valid row."""
 
@@ -36,7 +38,7 @@ async def values_for(session: AsyncSession, table: Table, tenant_id: UUID) -> di
         elif target is not None:
             values[column.name] = await stored(session, target.column.table, tenant_id)
         elif column.server_default is None:
-            values[column.name] = sample(column)
+            values[column.name] = FIXED.get((table.name, column.name)) or sample(column)
     return values
 
 
