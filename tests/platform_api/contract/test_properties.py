@@ -7,6 +7,7 @@ seed is fixed, so that a finding comes again.
 import asyncio
 import contextlib
 import copy
+import threading
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -57,12 +58,17 @@ def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return unhurried(settings, monkeypatch)
 
 
+class Abandoned(BaseException):
+    """The test is over, run out of time perhaps; no `Exception`, so that Hypothesis does not look for a smaller one."""
+
+
 class Fuzzer:
-    """Sends what Schemathesis makes, from the thread that Hypothesis runs in."""
+    """Sends what Schemathesis makes, from the thread that Hypothesis runs in; `over` ends it with the test."""
 
     def __init__(self, client: httpx.AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
         self._client = client
         self._loop = loop
+        self.over = threading.Event()
         self.sent = 0
         self.statuses: set[int] = set()
 
@@ -83,6 +89,8 @@ class Fuzzer:
         prepared = _prepared(case, headers)
         if prepared is None:
             return
+        if self.over.is_set():
+            raise Abandoned
         answer = asyncio.run_coroutine_threadsafe(self._send(prepared), self._loop).result(30)
         self.sent += 1
         self.statuses.add(answer.status_code)
@@ -148,15 +156,20 @@ async def fillings(world: World, caller: Api, operation: Any) -> list[dict[str, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)  # a machine that is five times slower than most
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # the application may, on the event loop beside
 @pytest.mark.parametrize("tag", tags())
 async def test_no_surprise(client: httpx.AsyncClient, sessions: Sessions, settings: Settings, tag: str) -> None:
     world = await World.build(client, sessions, settings)
     fuzzer = Fuzzer(client, asyncio.get_running_loop())
-    for operation in operations(document(), tag):
-        for mode in MODES:
-            caller = await world.caller(Caller.PLATFORM_ADMIN)  # the one who may everything
-            for fixed in await fillings(world, caller, operation):
-                await asyncio.to_thread(partial(fuzzer.fuzz, operation, mode, caller, **fixed))
+    try:
+        for operation in operations(document(), tag):
+            for mode in MODES:
+                caller = await world.caller(Caller.PLATFORM_ADMIN)  # the one who may everything
+                for fixed in await fillings(world, caller, operation):
+                    await asyncio.to_thread(partial(fuzzer.fuzz, operation, mode, caller, **fixed))
+    finally:
+        fuzzer.over.set()
     assert fuzzer.sent > 0
     assert any(status < 300 for status in fuzzer.statuses), fuzzer.statuses
 
