@@ -177,10 +177,18 @@ async def _rendered(at: StepAt, config: WaitConfig) -> Wait:
         due_at=_due_at(config, filled, now),
         message=masking(text_of(filled["message"])) if filled["message"] is not None else None,
         form=config.form if filled["form"] == config.form else await _checked_form(masking.json(filled["form"])),
-        assignees=tuple(text_of(each) for each in filled["assignees"]),
+        assignees=tuple(map(_assignee, filled["assignees"])),
         event_type=text_of(filled["event_type"]) if filled["event_type"] is not None else None,
         filter=config.filter,
     )
+
+
+def _assignee(value: Any) -> str:
+    """Nothing and an empty text name nobody, and a question to nobody would never be answered."""
+    if value is None or value == "":
+        hint = "an assignee is the id of a user, or a role in the tenant"
+        raise ConfigInvalid("A template of `assignees` gives nothing", path="config.assignees", hint=hint)
+    return text_of(value)
 
 
 def _due_at(config: WaitConfig, filled: Mapping[str, Any], now: datetime) -> datetime | None:

@@ -170,6 +170,8 @@ async def test_many_waits_are_looked_after_with_one_look(monkeypatch: pytest.Mon
         ({"kind": "duration", "seconds": "{{ 0 - 1 }}"}, "CONFIG_INVALID"),
         ({"kind": "until", "at": "{{ 'tomorrow' }}"}, "CONFIG_INVALID"),
         ({"kind": "until", "at": "{{ 7 }}"}, "CONFIG_INVALID"),
+        ({"kind": "approval", "assignees": ["{{ none }}"]}, "CONFIG_INVALID"),
+        ({"kind": "approval", "assignees": ["{{ '' }}"]}, "CONFIG_INVALID"),
         ({"kind": "input", "form": {"type": "{{ 'nothing' }}"}}, "CONFIG_INVALID"),
     ],
 )
