@@ -95,7 +95,8 @@ async def test_two_processes_speak_https_and_warn_that_they_count_apart(
     trusted = ssl.create_default_context(cafile=str(certificate[0]))
     async with started(**environment) as process:
         heard = await said(process, "Application startup complete")
-        async with httpx.AsyncClient(verify=trusted, base_url=f"https://127.0.0.1:{port}") as client:
+        patient = httpx.AsyncHTTPTransport(verify=trusted, retries=5)  # it says so a moment before it listens
+        async with httpx.AsyncClient(transport=patient, base_url=f"https://127.0.0.1:{port}") as client:
             answer = await client.get("/api/v1/users/me")
     assert "rate_limits_per_process" in heard
     assert answer.status_code == 401
