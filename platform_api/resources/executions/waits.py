@@ -118,7 +118,10 @@ class AwaitedEvent:
 
 
 async def event_waits(scope: TenantScope, kind: str, *, after: UUID | None, limit: int) -> list[AwaitedEvent]:
-    """The tenant's open waits for events of this type, oldest first, from the one behind `after` on."""
+    """The tenant's open waits for events of this type, oldest first, from the one behind `after` on.
+
+    A caller that is bound to a project reaches the runs of that project alone.
+    """
     open_now = (UNCLOSED, UNANSWERED, still_takes_answers())
     mine = (col(StepWait.tenant_id) == scope.tenant_id, col(StepWait.event_type) == kind, *open_now)
     workflow = col(Execution.plan)["workflow"].label("workflow")
@@ -127,6 +130,9 @@ async def event_waits(scope: TenantScope, kind: str, *, after: UUID | None, limi
         .join(Execution, col(Execution.id) == col(StepWait.execution_id))
         .where(*mine)
     )
+    if scope.caller.project_id is not None:
+        lies_in = col(Execution.plan)[("workflow", "projectId")].astext
+        statement = statement.where(lies_in == str(scope.caller.project_id))
     if after is not None:
         statement = statement.where(col(StepWait.id) > after)
     rows = await scope.session.execute(statement.order_by(col(StepWait.id)).limit(limit))

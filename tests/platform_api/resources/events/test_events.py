@@ -1,5 +1,7 @@
 """Events reach the waits of their type, in their tenant, whose filter holds."""
 
+from dataclasses import replace
+
 import httpx
 import pytest
 
@@ -59,6 +61,20 @@ async def test_an_event_answers_the_waits_that_fit(api: Api, run: Waiting, monke
 async def test_another_tenants_waits_are_not_reached(client: httpx.AsyncClient, run: Waiting) -> None:
     await run.opens("any", "event", event_type="order.paid")
     assert await delivered(await owner(client)) == 0
+
+
+async def test_a_projects_key_reaches_the_runs_of_its_project_alone(
+    api: Api, run: Waiting, sessions: Sessions, orchestrator: FakeOrchestrator
+) -> None:
+    made = await api.made("/projects", {"name": "own"})
+    workflow = await api.active_workflow(name="inside", projectId=made["project"]["id"])
+    inside = await a_waiting_run(api, sessions, orchestrator, workflow)
+    for each in (run, inside):
+        await each.opens("any", "event", event_type="order.paid")
+    key = replace(api, headers={"X-API-Key": made["apiKey"]})
+    assert await delivered(key) == 1
+    assert set(await inside.journal.answers(inside.execution_id)) == {"any"}
+    assert await run.journal.answers(run.execution_id) == {}
 
 
 async def test_who_may_send_events(api: Api, sessions: Sessions, settings: Settings) -> None:
