@@ -257,6 +257,18 @@ async def test_an_event_reaches_those_whose_filter_holds(live: Live) -> None:
     assert (await answer(live, other, 409, path="paid", data=1))["error"]["code"] == "INVALID_STATE"
 
 
+async def test_a_run_waits_on_while_its_workflow_is_deactivated(live: Live) -> None:
+    execution_id = await a_run(live, wait("approve", kind="approval", message="Still?"))
+    execution = await waiting(live, execution_id)
+    await suspended_run(live, execution)
+    path = f"/workflows/{execution['workflowId']}"
+    assert (await live.api.patch(path, {"status": "INACTIVE"})).is_success
+    assert (await live.api.post(f"{path}/execute")).status_code == 409
+    await answer(live, execution_id, path="approve", approved=True)
+    execution = await live.ended(execution_id)
+    assert execution["status"] == "COMPLETED", execution
+
+
 async def test_a_run_that_is_cancelled_in_prefect_while_it_waits_is_cancelled(live: Live) -> None:
     execution_id = await a_run(live, wait("ask", kind="approval"))
     run = await suspended_run(live, await waiting(live, execution_id))

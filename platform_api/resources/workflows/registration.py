@@ -47,7 +47,7 @@ class Registration:
         """Brings Prefect to where the workflow is now. Raises `PrefectUnavailable` or `PrefectRefused`."""
         for _ in range(_ROUNDS):
             seen = await self._look(workflow_id)
-            wanted = {Environment.DEVELOPMENT, *map(Environment, seen.registered)} if is_live(seen.workflow) else set()
+            wanted = _environments(seen)
             ids = {name: await self._orchestrator.ensure_deployment(seen.spec(name)) for name in sorted(wanted)}
             gone = {name: value for name, value in seen.registered.items() if name not in ids}
             for deployment_id in gone.values():
@@ -83,6 +83,16 @@ class Registration:
             row.prefect_deployment_ids = kept | {name.value: str(value) for name, value in ids.items()}
             await scope.session.flush()
             return seen.same_as(row)
+
+
+def _environments(seen: _Seen) -> set[Environment]:
+    """Where Prefect is to know the workflow. An INACTIVE one keeps what it has, without its schedule: runs that have
+    been admitted or that wait go on there."""
+    known = set(map(Environment, seen.registered))
+    if is_live(seen.workflow):
+        return {Environment.DEVELOPMENT, *known}
+    is_resting = seen.workflow.deleted_at is None and seen.workflow.status is ResourceStatus.INACTIVE
+    return known if is_resting else set()
 
 
 def deployment_spec(workflow: Workflow, tenant_slug: str, environment: Environment) -> DeploymentSpec:

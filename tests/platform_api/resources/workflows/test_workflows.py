@@ -372,7 +372,18 @@ class TestPrefect:
         await api.post("/workflows", workflow_body(status="ACTIVE", steps=[step("a", agent)]))
         assert orchestrator.deployments == {}
 
-    @pytest.mark.parametrize("how", ["INACTIVE", "ARCHIVED", "deleted"])
+    async def test_what_rests_has_no_schedule_and_keeps_its_place_for_runs_that_wait(
+        self, api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+    ) -> None:
+        workflow = await api.active_workflow(schedule={"cron": "0 6 * * *"})
+        ((deployment_id, spec),) = orchestrator.deployments.items()
+        assert spec.schedule is not None
+        assert (await api.patch(f"/workflows/{workflow['id']}", {"status": "INACTIVE"})).is_success
+        assert orchestrator.deployments[deployment_id].schedule is None
+        row = await row_of(sessions, api, workflow)
+        assert row.prefect_deployment_ids == {"DEVELOPMENT": str(deployment_id)}
+
+    @pytest.mark.parametrize("how", ["ARCHIVED", "deleted"])
     async def test_what_stops_is_taken_away(
         self, api: Api, orchestrator: FakeOrchestrator, sessions: Sessions, how: str
     ) -> None:
