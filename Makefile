@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 
 OWN := agents flows platform_api deployments migrations
 SOURCES := $(shell find $(OWN) tests -name '*.py' -not -path '*/__pycache__/*' 2>/dev/null)
-PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
 COVER := --cov --cov-report=
 
 .DEFAULT_GOAL := help

@@ -1,6 +1,10 @@
 """Fixtures for every test. Put new ones into a module of `tests/fixtures` and name it here."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+
+from tests.fixtures.groups import GroupScheduling
 
 settings.register_profile("turbocat", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("turbocat")
@@ -15,3 +19,8 @@ pytest_plugins = [
     "tests.fixtures.node",
     "tests.fixtures.redis",
 ]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """Asked for by xdist, where tests run in several processes."""
+    return GroupScheduling(config, log)

@@ -20,7 +20,6 @@ def test_the_readme_shows_the_script_as_it_is() -> None:
 
 @pytest.mark.case(11)
 @pytest.mark.e2e
-@pytest.mark.xdist_group("stack")
 def test_the_tour(stack: RunningStack) -> None:
     """Case 11: the last call is another tenant's, and finds nothing."""
     command = ["bash", str(SCRIPT), stack.api_url]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures.live import OVER, Live
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.e2e]
 
 PAGE = Path(__file__).parents[2] / "docs" / "workflows.md"
 _BLOCK = re.compile(r"^```json (\w+)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)

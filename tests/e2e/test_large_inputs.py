@@ -5,7 +5,7 @@ import pytest
 from tests.factories.api import step
 from tests.fixtures.live import Live
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack"), pytest.mark.case(27)]
+pytestmark = [pytest.mark.e2e, pytest.mark.case(27)]
 
 
 @pytest.mark.parametrize("megabytes", [5, 9])

@@ -16,7 +16,7 @@ from tests.e2e.test_runs import adopted, deployments_of
 from tests.factories.api import step
 from tests.fixtures.live import PATIENCE_SECONDS, Live
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack"), pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 async def prefect(live: Live, *arguments: str, **extra: str) -> str:

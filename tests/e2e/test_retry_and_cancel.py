@@ -11,7 +11,7 @@ from tests.e2e.test_prefect_side import descendants, holds_a_guest
 from tests.factories.api import step
 from tests.fixtures.live import PATIENCE_SECONDS, Live
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.e2e]
 
 GONE_SECONDS = 5.0
 NONCE = "import os\nreturn {'nonce': os.urandom(8).hex()}"

@@ -15,7 +15,7 @@ from tests.factories.canary import tables_with, traces_of
 from tests.fixtures.live import Live
 from tests.fixtures.stack import RunningStack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack"), pytest.mark.case(31)]
+pytestmark = [pytest.mark.e2e, pytest.mark.case(31)]
 
 LEAKY = """import base64, json, sys, urllib.parse
 token = input['token']

@@ -7,7 +7,7 @@ import pytest
 from tests.factories.api import step
 from tests.fixtures.live import Live
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.e2e]
 
 
 async def labels(live: Live, flow_run_id: str) -> dict[str, set[str]]:

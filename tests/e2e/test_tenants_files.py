@@ -8,7 +8,7 @@ from deployments.local.services import PACKAGED_DATA
 from tests.factories.api import owner, step
 from tests.fixtures.live import Live
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack"), pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 AIRLINES = "nycflights13/airlines.parquet"
 

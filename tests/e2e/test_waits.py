@@ -11,7 +11,7 @@ import pytest
 from tests.factories.api import step
 from tests.fixtures.live import PATIENCE_SECONDS, Live
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.e2e]
 
 FORM = {
     "type": "object",

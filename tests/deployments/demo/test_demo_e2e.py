@@ -12,7 +12,7 @@ from deployments.demo.scenario import play
 from deployments.local.services import PACKAGED_DATA
 from tests.fixtures.stack import RunningStack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def ranking() -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fixtures.stack import RunningStack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def test_everything_is_healthy_when_it_says_ready(stack: RunningStack) -> None:

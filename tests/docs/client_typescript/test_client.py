@@ -11,8 +11,6 @@ import pytest
 from platform_api.main import openapi_document
 from tests.fixtures.node import CLIENT, Node
 
-pytestmark = pytest.mark.xdist_group("node")
-
 
 def generated(document: dict[str, Any], folder: Path) -> dict[str, str]:
     command = [sys.executable, str(CLIENT / "generate.py"), str(folder)]

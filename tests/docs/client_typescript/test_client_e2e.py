@@ -7,7 +7,7 @@ import pytest
 from tests.fixtures.node import CLIENT, Node
 from tests.fixtures.stack import RunningStack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.e2e]
 
 
 @pytest.mark.case(11)
