@@ -55,7 +55,7 @@ async def test_code_that_loops(live: Live) -> None:
     assert attempt["status"] == "TIMEOUT"
     assert attempt["error"]["code"] == "TIMEOUT"
     assert "timeoutSeconds" in attempt["error"]["hint"]
-    assert 1_000 <= attempt["durationMs"] < 10_000  # wall time: the limit, and what it takes to clear up
+    assert 900 <= attempt["durationMs"] < 10_000  # wall time: the limit, and what it takes to clear up
 
 
 async def test_code_that_allocates_without_end(live: Live) -> None:
