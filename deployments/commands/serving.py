@@ -11,6 +11,9 @@ from uvicorn.supervisors import Multiprocess
 
 SHUTDOWN_SECONDS = 5
 """How long open requests and event streams may go on after SIGTERM."""
+SILENT_SECONDS = 60
+"""How long one of several processes may give no sign before it is replaced: on a busy machine it takes seconds to load
+the application, and one that is replaced meanwhile never gets there."""
 
 
 def descriptor_argument(description: str) -> int | None:
@@ -37,6 +40,7 @@ def serve(
         host=host,
         port=port,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_worker_healthcheck=SILENT_SECONDS,
         workers=processes,
         **options,
     )
