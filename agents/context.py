@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from agents.egress.policy import EgressPolicy
 from agents.result import DatasetRef
 from agents.spec import Limits
 
@@ -28,13 +29,6 @@ class DatasetStore(Protocol):
     def locate(self, uri: str) -> Path:
         """The local file behind a reference; raises `InputInvalid` for a reference that is not of this store."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class EgressPolicy:
-    """What outgoing calls may reach beside public addresses: host names and CIDR networks, as strings."""
-
-    allow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from uuid import UUID
 from prefect.client.schemas.objects import FlowRun
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.context import EgressPolicy
+from agents.egress.policy import EgressPolicy
 from agents.registry import executors
 from agents.result import Usage
 from flows.orchestrator import Orchestrator, work_pool

@@ -17,7 +17,7 @@ import hmac
 import time
 
 from agents.api.config import ApiKeyAuth, Auth, BasicAuth, BearerAuth, HmacAuth
-from agents.api.outgoing import Outgoing
+from agents.egress.outgoing import Outgoing
 
 
 def authorised(outgoing: Outgoing, auth: Auth | None, token: str | None) -> Outgoing:

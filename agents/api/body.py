@@ -6,7 +6,7 @@ import zlib
 from contextlib import suppress
 from typing import Any, Literal
 
-import httpx
+import httpx2
 import orjson
 
 from agents.errors import LimitExceeded, OutputInvalid
@@ -23,7 +23,7 @@ TEXT_TYPES = ("application/xml", "application/javascript", "application/x-www-fo
 ResponseType = Literal["auto", "json", "text", "base64", "none"]
 
 
-async def read_bounded(response: httpx.Response, limit: int) -> bytes:
+async def read_bounded(response: httpx2.Response, limit: int) -> bytes:
     """The decompressed body. Raises `LimitExceeded` before more than `limit` bytes are held, however small they were
     on the wire, and `OutputInvalid` for a compression that was not asked for."""
     announced = response.headers.get("content-length", "")
@@ -44,7 +44,7 @@ def too_large(limit: int) -> LimitExceeded:
     return LimitExceeded(message, code="RESPONSE_TOO_LARGE", details={"limitBytes": limit})
 
 
-def decode(body: bytes, headers: httpx.Headers, response_type: ResponseType) -> Any:
+def decode(body: bytes, headers: httpx2.Headers, response_type: ResponseType) -> Any:
     """None for no body; base64 text for what is neither JSON nor text."""
     if not body or response_type == "none":
         return None

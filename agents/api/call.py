@@ -5,21 +5,21 @@ import time
 from functools import partial
 from typing import Any
 
-import httpx
+import httpx2
 import orjson
 
 from agents.api.auth import authorised
 from agents.api.body import decode, too_large
 from agents.api.config import ApiConfig, OAuth2Auth
 from agents.api.exchange import Answer, Exchange
-from agents.api.guard import GuardedTransport
 from agents.api.masking import SECRET_HEADER, masking_of
-from agents.api.outgoing import Outgoing
 from agents.api.pagination import Pages, searched
 from agents.api.request import first_request, for_page
 from agents.api.retrying import Attempts, status_name, with_retries
 from agents.api.tokens import TokenStore
 from agents.context import AgentContext
+from agents.egress.outgoing import Outgoing
+from agents.egress.transport import GuardedTransport
 from agents.errors import AgentError, HttpStatusFailed
 from agents.result import AgentResult
 
@@ -101,7 +101,7 @@ class Call:
         if not isinstance(auth, OAuth2Auth):
             return await self._exchange(None).attempt(outgoing, room)
         answer = await self._exchange(await self._token(auth)).attempt(outgoing, room)
-        if answer.status != httpx.codes.UNAUTHORIZED or not self._tokens.forget(auth):
+        if answer.status != httpx2.codes.UNAUTHORIZED or not self._tokens.forget(auth):
             return answer
         return await self._exchange(await self._token(auth)).attempt(outgoing, room)
 
@@ -132,7 +132,7 @@ class Call:
         return await asyncio.to_thread(decode, answer.body, answer.headers, self._config.response_type)
 
     def _status_failed(self, outgoing: Outgoing, answer: Answer) -> HttpStatusFailed:
-        code = f"HTTP_{answer.status // 100}XX" if answer.status >= httpx.codes.BAD_REQUEST else None
+        code = f"HTTP_{answer.status // 100}XX" if answer.status >= httpx2.codes.BAD_REQUEST else None
         excerpt = answer.body[:EXCERPT_SOURCE_BYTES].decode(errors="replace")
         expected = ", ".join(map(str, self._config.expect_status))
         message = f"{outgoing.label} answered {answer.status} {status_name(answer.status)}; expected {expected}"

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 
 from agents.api.body import read_bounded
-from agents.api.outgoing import REDIRECTS, Outgoing
-from agents.api.request import parse_url
+from agents.egress.outgoing import REDIRECTS, Outgoing, parse_url
 from agents.errors import AgentTimeout, ConnectionFailed, EgressRefused, LimitExceeded
 
 MAX_REDIRECTS = 5
@@ -23,9 +22,9 @@ class Answer:
     """`url` is where it came from in the end; `body` is decompressed."""
 
     status: int
-    headers: httpx.Headers
+    headers: httpx2.Headers
     body: bytes
-    url: httpx.URL
+    url: httpx2.URL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +32,7 @@ class Exchange:
     """How attempts of one run are made. `expects` says for which statuses the whole body is wanted; of others only the
     start is read."""
 
-    transport: httpx.AsyncBaseTransport
+    transport: httpx2.AsyncBaseTransport
     authorise: Authorise
     expects: Callable[[int], bool]
     carries_credentials: bool
@@ -47,7 +46,7 @@ class Exchange:
         except TimeoutError:
             message = f"{outgoing.label} took longer than {self.timeout:g} s; raise `timeoutSeconds`"
             raise AgentTimeout(message, details={"timeoutSeconds": self.timeout}) from None
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise ConnectionFailed(f"{outgoing.label}: {error or type(error).__name__}") from None
 
     async def _follow(self, outgoing: Outgoing, max_bytes: int) -> Answer:
@@ -59,7 +58,7 @@ class Exchange:
             outgoing = outgoing.redirected(answer.status, target)
         raise EgressRefused(f"{outgoing.label}: more than {MAX_REDIRECTS} redirects", path="url")
 
-    async def _send(self, outgoing: Outgoing, max_bytes: int) -> tuple[Answer, httpx.URL | None]:
+    async def _send(self, outgoing: Outgoing, max_bytes: int) -> tuple[Answer, httpx2.URL | None]:
         connect = min(CONNECT_SECONDS, self.timeout)
         request = self.authorise(outgoing).request({"connect": connect, "read": None, "write": None, "pool": None})
         response = await self.transport.handle_async_request(request)
@@ -72,7 +71,7 @@ class Exchange:
         finally:
             await response.aclose()
 
-    async def _received(self, response: httpx.Response, outgoing: Outgoing, max_bytes: int) -> Answer:
+    async def _received(self, response: httpx2.Response, outgoing: Outgoing, max_bytes: int) -> Answer:
         status = response.status_code
         if outgoing.method == "HEAD":
             body = b""  # its headers describe the body of a GET
@@ -80,13 +79,13 @@ class Exchange:
             body = await (read_bounded(response, max_bytes) if self.expects(status) else _start_of(response))
         return Answer(status=status, headers=response.headers, body=body, url=outgoing.url)
 
-    def _check_downgrade(self, outgoing: Outgoing, target: httpx.URL) -> None:
+    def _check_downgrade(self, outgoing: Outgoing, target: httpx2.URL) -> None:
         if outgoing.url.scheme == "https" and target.scheme == "http" and outgoing.trusted and self.carries_credentials:
             message = f"{outgoing.label} redirects from https to http; credentials are not sent that way"
             raise EgressRefused(message, path="url")
 
 
-async def _start_of(response: httpx.Response) -> bytes:
+async def _start_of(response: httpx2.Response) -> bytes:
     """Enough of an unwanted answer for an excerpt; nothing where there is too much of it."""
     try:
         return await read_bounded(response, EXCERPT_BYTES)

@@ -1,32 +1,29 @@
 """Runs API agents."""
 
 import asyncio
-import weakref
 from typing import Any
 
 from agents.api.call import Call
 from agents.api.config import read_config
-from agents.api.guard import GuardedTransport, Resolver, resolve
 from agents.api.tokens import TokenStore
-from agents.context import AgentContext, EgressPolicy
+from agents.context import AgentContext
+from agents.egress.guard import Resolver, resolve
+from agents.egress.transports import Transports
 from agents.errors import AgentTimeout
 from agents.result import AgentResult
 from agents.spec import AgentSpec
 
 
 class ApiExecutor:
-    """Keeps one pool of connections for each event loop and egress policy, and OAuth2 tokens until they expire."""
+    """Keeps connections, and OAuth2 tokens until they expire."""
 
     def __init__(self, resolver: Resolver = resolve) -> None:
-        self._resolver = resolver
+        self._transports = Transports(resolver)
         self._tokens = TokenStore()
-        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[EgressPolicy, GuardedTransport]] = (
-            weakref.WeakKeyDictionary()
-        )
 
     async def run(self, spec: AgentSpec, inputs: dict[str, Any], context: AgentContext) -> AgentResult:
         """`inputs` have gone into the config already. The output is `{status, headers, data, durationMs, attempts}`."""
-        call = Call(read_config(spec.config), context, self._transport(context.egress), self._tokens)
+        call = Call(read_config(spec.config), context, self._transports.get(context.egress), self._tokens)
         limit = context.limits.timeout_seconds
         try:
             async with asyncio.timeout(limit):
@@ -37,11 +34,4 @@ class ApiExecutor:
 
     async def aclose(self) -> None:
         """Closes the connections of the running event loop."""
-        for transport in self._pools.pop(asyncio.get_running_loop(), {}).values():
-            await transport.aclose()
-
-    def _transport(self, policy: EgressPolicy) -> GuardedTransport:
-        pools = self._pools.setdefault(asyncio.get_running_loop(), {})
-        if policy not in pools:
-            pools[policy] = GuardedTransport(policy, resolver=self._resolver)
-        return pools[policy]
+        await self._transports.aclose()

@@ -3,13 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import httpx2
 import jmespath
 
 from agents.api.config import CursorPagination, LinkPagination, PagePagination, Pagination
 from agents.api.exchange import Answer
-from agents.api.outgoing import Outgoing, same_origin
-from agents.api.request import parse_url
+from agents.egress.outgoing import Outgoing, parse_url, same_origin
 from agents.errors import OutputInvalid
 
 
@@ -46,7 +45,7 @@ class Pages:
                 return self._numbered(sent, numbered, numbered.start + page)
 
     def _linked(self, sent: Outgoing, answer: Answer) -> Outgoing | None:
-        link = httpx.Response(answer.status, headers=answer.headers).links.get("next", {}).get("url")
+        link = httpx2.Response(answer.status, headers=answer.headers).links.get("next", {}).get("url")
         if not link:
             return None
         self._refuse_repetition(link)
@@ -55,7 +54,7 @@ class Pages:
             return Outgoing(
                 method=sent.method, url=target, headers=sent.headers, content=sent.content, trusted=sent.trusted
             )
-        return sent.redirected(httpx.codes.TEMPORARY_REDIRECT, target)
+        return sent.redirected(httpx2.codes.TEMPORARY_REDIRECT, target)
 
     def _with_cursor(self, sent: Outgoing, cursor: CursorPagination, data: Any) -> Outgoing | None:
         value = searched(cursor.cursor_path, data, "pagination.cursorPath")

@@ -4,12 +4,12 @@ import base64
 import binascii
 from typing import Any
 
-import httpx
+import httpx2
 import orjson
 
 from agents.api.config import BODILESS, ApiConfig, MultipartItem
-from agents.api.outgoing import Outgoing
-from agents.errors import ConfigInvalid, EgressRefused
+from agents.egress.outgoing import Outgoing, parse_url
+from agents.errors import ConfigInvalid
 
 IDEMPOTENCY_HEADER = "X-Idempotency-Key"
 DEFAULT_HEADERS = {"accept": "*/*", "user-agent": "turbocat", "accept-encoding": "gzip, deflate"}
@@ -19,7 +19,7 @@ OUR_HEADERS = ("accept-encoding",)
 def first_request(config: ApiConfig, idempotency_key: str) -> Outgoing:
     """Without credentials. Raises `ConfigInvalid` for a URL or body that only showed itself when it was filled in."""
     content, content_type = _content(config)
-    headers = httpx.Headers(DEFAULT_HEADERS)
+    headers = httpx2.Headers(DEFAULT_HEADERS)
     if content_type:
         headers["content-type"] = content_type
     if config.method not in BODILESS:
@@ -37,16 +37,7 @@ def for_page(outgoing: Outgoing, first: Outgoing, page: int) -> Outgoing:
     return outgoing.with_headers({IDEMPOTENCY_HEADER: f"{key}-page-{page}"})
 
 
-def parse_url(text: str, base: httpx.URL | None = None) -> httpx.URL:
-    """Raises `EgressRefused`: a URL that cannot be understood is not followed."""
-    try:
-        url = httpx.URL(text) if base is None else base.join(text)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise EgressRefused(f"the URL cannot be understood: {error}", path="url") from None
-    return url.copy_with(fragment=None)
-
-
-def _url(config: ApiConfig) -> httpx.URL:
+def _url(config: ApiConfig) -> httpx2.URL:
     url = parse_url(config.url)
     added = {name: value for name, value in config.query.items() if value is not None}
     return url.copy_merge_params(added) if added else url
@@ -72,8 +63,8 @@ def _json(value: Any) -> bytes:
 
 
 def _encoded(**fields: Any) -> tuple[bytes, str | None]:
-    """httpx builds the body, so that its forms and boundaries are those of any other client."""
-    request = httpx.Request("POST", "http://body.invalid", **fields)
+    """httpx2 builds the body, so that its forms and boundaries are those of any other client."""
+    request = httpx2.Request("POST", "http://body.invalid", **fields)
     return request.read(), request.headers.get("content-type")
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote_plus, urlencode
 
-import httpx
+import httpx2
 import orjson
 
 from agents.api.auth import basic
 from agents.api.config import OAuth2Auth
 from agents.api.exchange import Exchange
-from agents.api.outgoing import Outgoing
-from agents.api.request import DEFAULT_HEADERS, parse_url
+from agents.api.request import DEFAULT_HEADERS
+from agents.egress.outgoing import Outgoing, parse_url
 from agents.errors import AgentError, HttpStatusFailed
 
 EARLY_SECONDS = 30.0
@@ -58,7 +58,7 @@ class TokenStore:
         answer = await exchange.attempt(_token_request(auth), MAX_ANSWER_BYTES)
         fields = _fields(answer.body)
         value = fields.get("access_token")
-        if answer.status != httpx.codes.OK or not isinstance(value, str) or not _is_token(value):
+        if answer.status != httpx2.codes.OK or not isinstance(value, str) or not _is_token(value):
             raise _failed(answer.status, fields.get("error"))
         lifetime = fields.get("expires_in")
         seconds = float(lifetime) if isinstance(lifetime, int | float) else DEFAULT_LIFETIME
@@ -68,7 +68,7 @@ class TokenStore:
 def _token_request(auth: OAuth2Auth) -> Outgoing:
     form = {"grant_type": "client_credentials"}
     form |= {name: value for name, value in (("scope", auth.scope), ("audience", auth.audience)) if value}
-    headers = httpx.Headers({**DEFAULT_HEADERS, "content-type": "application/x-www-form-urlencoded"})
+    headers = httpx2.Headers({**DEFAULT_HEADERS, "content-type": "application/x-www-form-urlencoded"})
     if auth.credentials_in == "header":
         headers["authorization"] = basic(quote_plus(auth.client_id), quote_plus(auth.client_secret))
     else:

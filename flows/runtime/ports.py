@@ -11,7 +11,8 @@ from uuid import UUID
 
 from uuid6 import uuid7
 
-from agents.context import DatasetStore, EgressPolicy
+from agents.context import DatasetStore
+from agents.egress.policy import EgressPolicy
 from agents.executor import Executor
 from agents.result import ArtifactFile, Usage
 from agents.spec import AgentType

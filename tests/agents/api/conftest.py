@@ -1,4 +1,4 @@
-"""A server to call, and an executor that is allowed to call it."""
+"""An executor that is allowed to call it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -7,11 +7,10 @@ from typing import Any, cast
 import pytest
 
 from agents.api.executor import ApiExecutor
-from agents.context import AgentContext, DatasetStore, EgressPolicy
+from agents.context import AgentContext, DatasetStore
+from agents.egress.policy import EgressPolicy
 from agents.spec import AgentSpec, AgentType, Limits
-from tests.agents.api.http_server import Server, http_server
-
-LOCAL = EgressPolicy(allow=("127.0.0.1/32",))
+from tests.agents.conftest import LOCAL
 
 
 @dataclass
@@ -22,18 +21,6 @@ class Lines:
 
     def __call__(self, level: str, message: str, **metadata: Any) -> None:
         self.written.append((level, message))
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with http_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def other_server() -> AsyncIterator[Server]:
-    async with http_server() as running:
-        yield running
 
 
 @pytest.fixture

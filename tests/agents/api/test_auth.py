@@ -7,11 +7,12 @@ import pytest
 
 from agents.api.config import OAuth2Auth
 from agents.api.exchange import Exchange
-from agents.api.guard import GuardedTransport
 from agents.api.tokens import TokenStore
+from agents.egress.transport import GuardedTransport
 from agents.errors import HttpStatusFailed
-from tests.agents.api.conftest import LOCAL, Call, Lines
-from tests.agents.api.http_server import Server, json_reply, reply
+from tests.agents.api.conftest import Call, Lines
+from tests.agents.conftest import LOCAL
+from tests.agents.http_server import Server, json_reply, reply
 
 SECRET = "planted-s3cret/+ä"
 

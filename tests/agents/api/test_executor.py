@@ -15,7 +15,7 @@ from agents.errors import (
     OutputInvalid,
 )
 from tests.agents.api.conftest import Call, Lines
-from tests.agents.api.http_server import Received, Server, json_reply, reply
+from tests.agents.http_server import Received, Server, json_reply, reply
 
 AT_ONCE = {"maxAttempts": 3, "backoffSeconds": 0}
 

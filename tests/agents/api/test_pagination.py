@@ -2,7 +2,7 @@ import pytest
 
 from agents.errors import LimitExceeded, OutputInvalid
 from tests.agents.api.conftest import Call, Lines
-from tests.agents.api.http_server import Server, json_reply
+from tests.agents.http_server import Server, json_reply
 
 LINK = {"type": "link"}
 CURSOR = {"type": "cursor", "cursorPath": "next", "items": "rows"}

@@ -1,0 +1,158 @@
+"""Sends requests over connections that go to permitted addresses only.
+
+`GuardedTransport` checks each request's URL; below it `GuardedBackend` resolves the name once, drops every address that
+the policy refuses, and connects to exactly one of the rest, while `Host` and the TLS name stay those of the URL. A
+connection is only ever reused for the same scheme, host and port under the same policy, so no reuse skips the check.
+Redirects are the caller's to follow, each through the transport again; proxies from the environment are not used.
+Anything refused raises `EgressRefused`.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import httpcore2
+import httpx2
+
+from agents.egress.guard import Guard, Resolver, egress_refused, resolve
+from agents.egress.policy import EgressPolicy
+
+MAX_CONNECTIONS, MAX_IDLE, IDLE_SECONDS = 200, 50, 30.0
+MAX_ADDRESSES_TRIED = 4
+
+# Its debug log spells out every header, credentials included.
+logging.getLogger("hpack").setLevel(logging.INFO)
+
+
+class GuardedBackend(httpcore2.AsyncNetworkBackend):
+    """Opens TCP connections to permitted addresses only."""
+
+    def __init__(self, guard: Guard, network: httpcore2.AsyncNetworkBackend) -> None:
+        self._guard = guard
+        self._network = network
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore2's signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        with _connect_errors():
+            async with asyncio.timeout(timeout):
+                addresses = await self._guard.addresses(host, port)
+        failure: Exception = httpcore2.ConnectError(f"{host} has no address")
+        for address in addresses[:MAX_ADDRESSES_TRIED]:
+            try:
+                return await self._network.connect_tcp(address, port, timeout, local_address, socket_options)
+            except httpcore2.ConnectError as error:
+                failure = error
+        raise failure
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore2's signature
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        raise egress_refused("unix sockets are not allowed")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class GuardedTransport(httpx2.AsyncBaseTransport):
+    """A pool of HTTP/1.1 and HTTP/2 connections behind the guard; belongs to the event loop that first uses it."""
+
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        *,
+        resolver: Resolver = resolve,
+        network: httpcore2.AsyncNetworkBackend | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._guard = Guard(policy, resolver)
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=tls or _tls_context(),
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_IDLE,
+            keepalive_expiry=IDLE_SECONDS,
+            http1=True,
+            http2=True,
+            network_backend=GuardedBackend(self._guard, network or httpcore2.AnyIOBackend()),
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self._guard.check_url(request.url)
+        outgoing = httpcore2.Request(
+            method=request.method,
+            url=httpcore2.URL(
+                scheme=request.url.raw_scheme,
+                host=request.url.raw_host,
+                port=request.url.port,
+                target=request.url.raw_path,
+            ),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with _httpx_errors():
+            answer = await self._pool.handle_async_request(outgoing)
+        return httpx2.Response(
+            status_code=answer.status,
+            headers=answer.headers,
+            stream=_Body(answer),
+            extensions=answer.extensions,
+        )
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _Body(httpx2.AsyncByteStream):
+    """The bytes as they come from the wire."""
+
+    def __init__(self, answer: httpcore2.Response) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _httpx_errors():
+            async for part in self._answer.aiter_stream():
+                yield part
+
+    async def aclose(self) -> None:
+        with _httpx_errors():
+            await self._answer.aclose()
+
+
+@contextmanager
+def _connect_errors() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise httpcore2.ConnectTimeout("the name was not resolved in time") from error
+    except OSError as error:
+        raise httpcore2.ConnectError(f"the name cannot be resolved: {error.strerror or error}") from error
+    except UnicodeError as error:
+        raise httpcore2.ConnectError("the name is no valid host name") from error
+
+
+@contextmanager
+def _httpx_errors() -> Iterator[None]:
+    """httpx2's exceptions have the same names as httpcore2's, but are other classes."""
+    try:
+        yield
+    except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+        kind: type[httpx2.TransportError] = getattr(httpx2, type(error).__name__)
+        raise kind(str(error) or type(error).__name__) from error
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """Reading the certificate bundle takes tens of milliseconds, once a process."""
+    return httpx2.create_ssl_context()
