@@ -1,12 +1,16 @@
 """What an executor is handed beside its spec and inputs. Everything outside the agent comes through here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from agents.egress.policy import EgressPolicy
-from agents.result import DatasetRef
-from agents.spec import Limits
+from agents.errors import ConfigInvalid
+from agents.providers.budget import Budget, Unbounded
+from agents.providers.provider import NoProviders, Providers
+from agents.result import AgentResult, DatasetRef
+from agents.spec import AgentSpec, Limits
 
 
 class Log(Protocol):
@@ -31,6 +35,30 @@ class DatasetStore(Protocol):
         ...
 
 
+class Launcher(Protocol):
+    """Runs other agents inside this attempt: under its limits, budget and egress policy, in its log."""
+
+    def agent(self, agent_id: str) -> AgentSpec:
+        """The agent as the plan froze it; raises `ConfigInvalid` for one that the plan does not hold."""
+        ...
+
+    async def run(self, agent_id: str, inputs: dict[str, Any]) -> AgentResult:
+        """Checks the inputs, runs the agent and checks its output; raises `AgentError`."""
+        ...
+
+
+class NoLauncher:
+    """Where an agent is by itself."""
+
+    def agent(self, agent_id: str) -> AgentSpec:
+        """There is none."""
+        raise ConfigInvalid(f"there is no agent `{agent_id}` to run here")
+
+    async def run(self, agent_id: str, inputs: dict[str, Any]) -> AgentResult:
+        """There is none."""
+        raise ConfigInvalid(f"there is no agent `{agent_id}` to run here")
+
+
 @dataclass(frozen=True, kw_only=True)
 class AgentContext:
     """One attempt's surroundings.
@@ -47,3 +75,12 @@ class AgentContext:
     data_roots: tuple[Path, ...] = ()
     """Folders that file sources may read, looked through in order; sinks write into the first alone."""
     egress: EgressPolicy = field(default_factory=EgressPolicy)
+    providers: Providers = field(default_factory=NoProviders)
+    budget: Budget = field(default_factory=Unbounded)
+    """Of the run and what is around it; an executor keeps the agent's own limits inside it.
+
+    Usage that is told to it is recorded by that; `AgentResult.usage` is for what was not.
+    """
+    tell_text: Callable[[str], None] = lambda _text: None
+    """Shows a piece of a model's answer to those who listen. Never blocks."""
+    launcher: Launcher = field(default_factory=NoLauncher)

@@ -10,6 +10,10 @@
     ├── ConnectionFailed   CONNECTION_ERROR   no answer could be had
     ├── HttpStatusFailed   HTTP_4XX, HTTP_5XX an answer with a status that was not expected
     ├── DataFailed         DATA_ERROR         a data operation failed; `path` names it (`operations[3]`)
+    ├── BudgetExceeded     BUDGET_EXCEEDED    a limit on tokens or cost of agent, workflow or project
+    ├── ModelFailed        MODEL_ERROR, NO_PROVIDER, PROVIDER_UNAVAILABLE, PROVIDER_REFUSED, PRICE_UNKNOWN,
+    │                      MODEL_REFUSED, TOOL_ROUNDS
+    │                                         no model gave an answer that can be used
     └── CodeFailed         CODE_ERROR         user code raised or ended without a result
 
 Each message says what to change; `path` points into the agent's config or input. Codes are stable: clients and
@@ -116,3 +120,15 @@ class CodeFailed(AgentError):
     """User code raised, exited non-zero, or returned nothing that can be read."""
 
     default_code = "CODE_ERROR"
+
+
+class BudgetExceeded(AgentError):
+    """A limit on tokens or cost was reached, or would be by the call that was to be made."""
+
+    default_code = "BUDGET_EXCEEDED"
+
+
+class ModelFailed(AgentError):
+    """No model gave an answer, or none that can be used; raised with the code that says why."""
+
+    default_code = "MODEL_ERROR"
