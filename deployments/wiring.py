@@ -42,6 +42,10 @@ class AlreadyRunning(Exception):
     """Prefect has given out a run that another process runs; whoever got it second leaves it."""
 
 
+class AlreadyOver(Exception):
+    """Prefect has given out a run that has ended, and nobody wants it anew; Prefect is to be told its end."""
+
+
 class Wiring:
     """One per process; `open_run` is what a flow calls first."""
 
@@ -63,7 +67,8 @@ class Wiring:
         """The execution that was submitted as `flow_run`; one that was started elsewhere gets its row now.
 
         One that was suspended goes on, with what an operator may have answered in Prefect. Without a workflow it is
-        the test of an agent, which starts over REST alone; raises `InvalidState` for others.
+        the test of an agent, which starts over REST alone; raises `InvalidState` for others, and `AlreadyRunning` or
+        `AlreadyOver` for a run that is none to begin.
 
         `run_count` counts from 1: Prefect gives a run that is retried in its UI the next number under the same id.
         """
@@ -136,7 +141,10 @@ class Wiring:
         return loss
 
     async def _known(self, flow_run: FlowRun, run_count: int) -> Execution | None:
-        """The newest execution of the flow run, None where Prefect runs anew what has ended (or what is not ours)."""
+        """The newest execution of the flow run, None where Prefect runs anew what has ended (or what is not ours).
+
+        Raises `AlreadyOver`.
+        """
         async with system_scope(self.sessions) as scope:
             found = await find_driven(scope.session, flow_run.id, _as_uuid(flow_run.idempotency_key))
         if found is None:
@@ -144,8 +152,11 @@ class Wiring:
         execution_id, tenant_id = found
         async with tenant_scope(self.sessions, tenant_id) as scope:
             execution = await scope.session.get_one(Execution, execution_id)
-        is_run_anew = is_final(execution.status) and run_count > (execution.prefect_run_count or 1)
-        return None if is_run_anew else execution
+        if not is_final(execution.status):
+            return execution
+        if run_count > (execution.prefect_run_count or 1) and await self.orchestrator.is_wanted_anew(flow_run.id):
+            return None
+        raise AlreadyOver(f"execution {execution.id} is {execution.status.value}")
 
     async def _run(self, execution: Execution) -> Run:
         plan = Plan.model_validate(execution.plan)

@@ -29,6 +29,11 @@ PRIORITY_QUEUES = {"high": 1, "default": 2, "low": 3}
 _NOT_NOW = frozenset({401, 403, 408, 429})
 """Answers that speak of the caller's credentials or of the moment, not of what was asked."""
 
+_PUT_BACK = "Nobody has it; a worker may take it again"
+"""Message of the state, by which it is known later."""
+_NOT_WISHES = frozenset({"Late", "AwaitingConcurrencySlot", "Resuming"})
+"""Names of scheduled states in which no run begins that had ended: Prefect's own, and the end of a suspension."""
+
 _ENDS = {ExecutionStatus.TIMEOUT: "FAILED"}
 _END_NAMES = {
     ExecutionStatus.COMPLETED: "Completed",
@@ -210,7 +215,16 @@ class Orchestrator:
 
     async def put_back(self, flow_run_id: UUID) -> None:
         """Lets a worker take a run (again) that another has taken and not begun."""
-        await self._set_state(flow_run_id, {"type": "SCHEDULED", "name": "Scheduled"})
+        await self._set_state(flow_run_id, {"type": "SCHEDULED", "name": "Scheduled", "message": _PUT_BACK})
+
+    async def is_wanted_anew(self, flow_run_id: UUID) -> bool:
+        """Whether a run that had ended was scheduled again by somebody in Prefect: its UI, its command line.
+
+        Not so where the last to schedule it was `put_back`, heard too late.
+        """
+        history = await self._call("GET", f"flow_run_states/?flow_run_id={flow_run_id}", missing=[])
+        scheduled = [each for each in history if each["type"] == "SCHEDULED" and each["name"] not in _NOT_WISHES]
+        return len(scheduled) > 1 and scheduled[-1]["message"] != _PUT_BACK
 
     async def resume(self, flow_run_id: UUID) -> RunState | None:
         """Lets a worker take a suspended run up again; one in another state is left as it is.

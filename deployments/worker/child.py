@@ -19,8 +19,9 @@ from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.flow_engine import run_flow_async
 
 from deployments.prefect_client import prefect_client
-from deployments.wiring import AlreadyRunning, Wiring, wired
-from deployments.worker.messages import LINE_LIMIT_BYTES, STOPPED, receive, send
+from deployments.wiring import AlreadyOver, AlreadyRunning, Wiring, wired
+from deployments.worker.messages import LINE_LIMIT_BYTES, STOPPED, UNTOLD, receive, send
+from flows.errors import PrefectUnavailable
 from flows.orchestrator import AGENT_RUNS_FLOW
 from flows.runtime.builder import FlowHeader, build_flow
 from flows.runtime.ports import Ports, Run
@@ -89,6 +90,9 @@ class Child:
         except asyncio.CancelledError:
             log.info("flow_run_cancelled_at_its_start", flow_run_id=str(flow_run.id))
             status = STOPPED
+        except AlreadyOver as late:
+            log.warning("run_was_over", flow_run_id=str(flow_run.id), reason=str(late))
+            status = UNTOLD
         except Exception:
             log.exception("flow_run_broke", flow_run_id=str(flow_run.id))
             status = 1
@@ -107,7 +111,7 @@ class Child:
         except AlreadyRunning as second:
             log.warning("run_left_to_another", flow_run_id=str(flow_run.id), reason=str(second))
             return
-        except ABSENCES:
+        except (AlreadyOver, PrefectUnavailable, *ABSENCES):
             raise
         except Exception as error:
             log.warning("run_not_opened", flow_run_id=str(flow_run.id), error=str(error))

@@ -10,6 +10,9 @@ from flows.runtime.storable import storable_json
 STOPPED = 2
 """Status of a run that was cancelled before it could record anything."""
 
+UNTOLD = 3
+"""Status of a run that had ended before, of which Prefect has to be told."""
+
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 """Of one message; Prefect refuses parameters over 512 KiB long before."""
 

@@ -26,6 +26,8 @@ class FakeOrchestrator(Orchestrator):
         """Executions that `submit` refuses."""
         self.run_states: dict[UUID, RunState] = {}
         self.put_back_runs: list[UUID] = []
+        self.wanted_anew: set[UUID] = set()
+        """Flow runs that were run again in the Prefect UI."""
         self.crashed: list[UUID] = []
         self.resumed: list[UUID] = []
         self.not_resumable: set[UUID] = set()
@@ -81,6 +83,10 @@ class FakeOrchestrator(Orchestrator):
     async def put_back(self, flow_run_id: UUID) -> None:
         self._answer()
         self.put_back_runs.append(flow_run_id)
+
+    async def is_wanted_anew(self, flow_run_id: UUID) -> bool:
+        self._answer()
+        return flow_run_id in self.wanted_anew
 
     async def resume(self, flow_run_id: UUID) -> RunState | None:
         self._answer()

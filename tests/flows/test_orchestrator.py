@@ -221,3 +221,29 @@ async def test_an_operators_answer_is_read_and_forgotten() -> None:
     assert [method for method, path, _ in server.requests] == ["GET", "DELETE"]
     assert await gateway(Server()).given_answer(RUN, RUN) is None
     await gateway(Server()).forget_answer(RUN, RUN)
+
+
+@pytest.mark.case(34)
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (["Scheduled"], False),
+        (["Scheduled", "Completed", "AwaitingRetry"], True),
+        (["Scheduled", "Completed", "AwaitingRetry", "Late"], True),
+        (["Scheduled", "Completed", "Retried on the command line", "AwaitingConcurrencySlot"], True),
+        (["Scheduled", "Completed", "put back"], False),
+        (["Scheduled", "Completed", "put back", "Late"], False),
+        (["Scheduled", "put back", "Completed", "AwaitingRetry"], True),
+        (["Scheduled", "Suspended", "Resuming", "Completed"], False),
+    ],
+)
+async def test_a_wish_to_run_it_again_is_told_from_a_put_back_that_came_late(names: list[str], wanted: bool) -> None:
+    flow_run_id, told = uuid4(), Server(set_state={})
+    await gateway(told).put_back(flow_run_id)
+    put_back = told.body("set_state")["state"]
+    types = {"Completed": "COMPLETED", "Suspended": "PAUSED"}
+    history = [
+        put_back if name == "put back" else {"type": types.get(name, "SCHEDULED"), "name": name, "message": None}
+        for name in names
+    ]
+    assert await gateway(Server(flow_run_states=history)).is_wanted_anew(flow_run_id) is wanted

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -32,8 +32,9 @@ from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution, ExecutionEvent
 from platform_api.resources.executions.claims import UNDRIVEN
 from platform_api.resources.executions.endings import WAS_CANCELLED, give_up
-from platform_api.resources.executions.journal import RUNS_CHANNEL, Journal
+from platform_api.resources.executions.journal import Journal
 from platform_api.resources.executions.past import WORKER_LOST
+from platform_api.resources.executions.putting_back import put_back
 from platform_api.resources.executions.record import Record, Step, milliseconds
 
 MOST_LOSSES = 3
@@ -44,7 +45,6 @@ _STEP_LOST = StepOutcome(
     error={"code": WORKER_LOST, "message": "The process that ran this has ended; the step is run again"},
     last=False,
 )
-_NOTIFY = text("select pg_notify(:channel, :payload)")
 
 log = structlog.get_logger(__name__)
 
@@ -97,12 +97,17 @@ class Recovery:
         return loss
 
     async def hand_over(self, run: LostRun) -> None:
-        """Lets a worker take the run; raises `PrefectUnavailable` or `PrefectRefused`."""
+        """Lets a worker take the run, unless it has gone on by now; raises `PrefectUnavailable` or `PrefectRefused`."""
         if run.flow_run_id is None:
             return
-        await self.orchestrator.put_back(run.flow_run_id)
-        async with tenant_scope(self.sessions, run.tenant_id) as scope:
-            await scope.session.execute(_NOTIFY, {"channel": RUNS_CHANNEL, "payload": run.environment.value})
+        await put_back(
+            self.sessions,
+            self.orchestrator,
+            execution_id=run.execution_id,
+            tenant_id=run.tenant_id,
+            flow_run_id=run.flow_run_id,
+            environment=run.environment,
+        )
 
     async def tell_end(self, run: LostRun) -> None:
         """Makes Prefect say how the run has ended; raises `PrefectUnavailable` or `PrefectRefused`."""

@@ -24,6 +24,7 @@ from platform_api.db.models import Execution, StepWait
 from platform_api.kit import clock
 from platform_api.resources.executions.claims import UNDRIVEN
 from platform_api.resources.executions.journal import Journal
+from platform_api.resources.executions.putting_back import put_back
 from platform_api.resources.executions.resumption import Resumption, SuspendedRun
 from platform_api.resources.executions.waits import (
     UNANSWERED,
@@ -111,10 +112,17 @@ class Timekeeper:
         patience = {"RUNNING": SETTLED_AFTER, "PENDING": TAKEN_FOR}.get(state.type, timedelta(0))
         if clock.now() - state.since < patience or await self._is_driven(run):
             return False
-        log.warning("suspended_run_put_back", execution_id=str(run.execution_id), prefect_had=state.type)
-        await self._orchestrator.put_back(run.flow_run_id)
-        await self._resumption.wake(run)
-        return True
+        is_put_back = await put_back(
+            self._sessions,
+            self._orchestrator,
+            execution_id=run.execution_id,
+            tenant_id=run.tenant_id,
+            flow_run_id=run.flow_run_id,
+            environment=run.environment,
+        )
+        if is_put_back:
+            log.warning("suspended_run_put_back", execution_id=str(run.execution_id), prefect_had=state.type)
+        return is_put_back
 
     async def _look_at_prefect(self, session: AsyncSession) -> None:
         """Ends suspended runs that were cancelled in Prefect; as many a round as one call may ask for, in turn."""
@@ -147,11 +155,14 @@ class Timekeeper:
 
 
 async def _due(session: AsyncSession, without: set[UUID]) -> list[SuspendedRun]:
-    """Runs to resume: those with a wait, of their own or in a nested run, that was answered or is over."""
+    """Runs to resume: those with a wait, of their own or in a nested run, that was answered or is over.
+
+    And those in which the time of something is over that was suspended with them.
+    """
     paused = col(Execution.status) == ExecutionStatus.PAUSED
     over = or_(~UNANSWERED, ~still_takes_answers())
     waits = exists().where(col(StepWait.execution_id) == col(Execution.id), UNCLOSED, over)
-    return await _roots(session, paused, waits, without=without)
+    return await _roots(session, paused, or_(waits, col(Execution.wake_at) <= clock.now()), without=without)
 
 
 async def _stranded(session: AsyncSession, without: set[UUID]) -> list[SuspendedRun]:

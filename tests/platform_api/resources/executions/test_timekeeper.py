@@ -1,12 +1,15 @@
 """Suspended runs come back when their wait is over, was answered, or is none; each as Prefect has it."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import httpx
 import pytest
 from sqlalchemy import text, update
 from sqlmodel import col
 
+from flows.orchestrator import RunState
+from flows.runtime.ports import RunOutcome
 from flows.states import ExecutionStatus
 from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
@@ -169,6 +172,27 @@ async def test_a_run_that_is_driven_is_not_put_back(run: Waiting, timekeeper: Ti
         await timekeeper.tick()
         assert run.flow_run_id not in run.orchestrator.put_back_runs
     await claims.aclose()
+
+
+@pytest.mark.case(34)
+async def test_a_run_that_ended_since_it_was_found_due_is_not_begun_anew(
+    run: Waiting, timekeeper: Timekeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round on a busy machine takes seconds: what it found at its start may be over when its turn comes."""
+    await run.opens("ask")
+    await run.suspends()
+    await answered(run)
+
+    async def too_late(flow_run_id: UUID) -> RunState:
+        if flow_run_id == run.flow_run_id:
+            await run.journal.run_started(run.execution_id, prefect_flow_run_id=flow_run_id, run_count=1)
+            await run.journal.run_finished(run.execution_id, RunOutcome(status=ExecutionStatus.COMPLETED))
+        return RunState(type="COMPLETED", since=clock.now())
+
+    monkeypatch.setattr(run.orchestrator, "resume", too_late)
+    await timekeeper.tick()
+    assert (await run.row()).status is ExecutionStatus.COMPLETED
+    assert run.flow_run_id not in run.orchestrator.put_back_runs
 
 
 async def test_one_of_several_workers_keeps_time(run: Waiting, timekeeper: Timekeeper) -> None:
