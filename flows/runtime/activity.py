@@ -31,9 +31,12 @@ class Activity:
         self._now = now
         self._working = 0
         self._waits: dict[object, datetime | None] = {}
+        self._limits: dict[object, datetime] = {}
         self._still = asyncio.Event()
         self.departure: Departure | None = None
         """Set before everything is cancelled because this process leaves the run."""
+        self.wake_at: datetime | None = None
+        """Set with it: when the first time limit is over of what is suspended."""
 
     def begin(self) -> None:
         """One more is at work."""
@@ -75,6 +78,16 @@ class Activity:
         finally:
             del self._waits[key]
 
+    @contextmanager
+    def limited(self, due_at: datetime) -> Iterator[None]:
+        """What the block holds, waits among it, is stopped at `due_at`."""
+        key = object()
+        self._limits[key] = due_at
+        try:
+            yield
+        finally:
+            del self._limits[key]
+
     async def left(self) -> None:
         """Returns at once, unless this process leaves the run: then never, since what it would begin is cut off."""
         if self.departure is not None:
@@ -92,7 +105,7 @@ class Activity:
                 continue
             seconds = self._seconds_to_next()
             if seconds is None or seconds > NEAR_SECONDS:
-                self.departure = Departure.SUSPENDED
+                self.departure, self.wake_at = Departure.SUSPENDED, self._limit()
                 return
             await asyncio.sleep(max(seconds, _STILL_SECONDS))
 
@@ -105,5 +118,8 @@ class Activity:
         return True
 
     def _seconds_to_next(self) -> float | None:
-        due = [due_at for due_at in self._waits.values() if due_at is not None]
+        due = [due_at for due_at in (*self._waits.values(), self._limit()) if due_at is not None]
         return (min(due) - self._now()).total_seconds() if due else None
+
+    def _limit(self) -> datetime | None:
+        return min(self._limits.values(), default=None)

@@ -130,7 +130,8 @@ class Body:
             self._frame.put(step.step_key, finished.output)
         else:
             self._frame.put_stored(step.step_key, finished.output_ref)
-        return self._ran(step, finished.output)
+        is_read = step.type is StepType.CONDITION  # others' outputs are read when a step names them
+        return self._ran(step, await self._frame.output(step.step_key, self._around.ports.results) if is_read else None)
 
     def _ran(self, step: PlanStep, output: Any) -> Moves:
         chosen = output["chosen"] if step.type is StepType.CONDITION else ()

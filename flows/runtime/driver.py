@@ -129,7 +129,8 @@ class RunDriver:
 
     async def _suspended(self) -> None:
         await self._around.log.flush()
-        await unbroken(self._ports.journal.run_suspended(self._run.execution_id))
+        wake_at = self._activity.wake_at if self._outermost else None
+        await unbroken(self._ports.journal.run_suspended(self._run.execution_id, wake_at=wake_at))
 
     async def _settled(self) -> RunOutcome:
         seconds = self._run.plan.limits.timeout_seconds

@@ -14,7 +14,7 @@ from flows.runtime.items import Items, find_items
 from flows.runtime.progress import LoopProgress
 from flows.runtime.record import Produced, error_record, recorded, unrendered
 from flows.runtime.surroundings import StepAt
-from flows.runtime.within import within
+from flows.runtime.within import within_time_of
 
 TOO_MANY_ITERATIONS = "TOO_MANY_ITERATIONS"
 
@@ -29,7 +29,7 @@ class LoopKind:
         inputs = {"while": loop.condition} if loop.condition is not None else {"items": loop.items}
 
         async def work() -> Produced:
-            async with within(at.step.timeout_seconds):
+            async with within_time_of(at):
                 return Produced(output=await _output(at, loop))
 
         return await recorded(at, inputs=inputs, work=work)

@@ -8,7 +8,7 @@ from flows.runtime.body import Body
 from flows.runtime.crew import Crew
 from flows.runtime.record import Produced, recorded
 from flows.runtime.surroundings import StepAt
-from flows.runtime.within import within
+from flows.runtime.within import within_time_of
 
 
 class ParallelKind:
@@ -20,7 +20,7 @@ class ParallelKind:
         assert parallel is not None
 
         async def work() -> Produced:
-            async with within(at.step.timeout_seconds):
+            async with within_time_of(at):
                 return Produced(output=await _Branches(at, parallel).run())
 
         return await recorded(at, inputs={"branches": list(parallel.branches)}, work=work)

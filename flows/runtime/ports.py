@@ -40,6 +40,7 @@ class OpenStep:
 
     step_run_id: UUID
     attempt: int
+    begun_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +168,11 @@ class Journal(Protocol):
         """PENDING or PAUSED to RUNNING. Prefect knows nothing of a nested run that lies in a loop or a branch."""
         ...
 
-    async def run_suspended(self, execution_id: UUID) -> None:
-        """RUNNING to PAUSED; steps that are open become PAUSED with it."""
+    async def run_suspended(self, execution_id: UUID, *, wake_at: datetime | None = None) -> None:
+        """RUNNING to PAUSED; steps that are open become PAUSED with it.
+
+        It is taken up again when one of its waits is over, and at `wake_at` whatever it waits for.
+        """
         ...
 
     async def run_finished(self, execution_id: UUID, outcome: RunOutcome) -> None: ...
@@ -189,6 +193,10 @@ class Journal(Protocol):
 
     async def question(self, execution_id: UUID) -> Question | None:
         """The oldest unanswered approval or input of the run and of those nested in it."""
+        ...
+
+    async def inside_closed(self, execution_id: UUID, path: str, *, reason: str) -> None:
+        """Cancels the records and nested runs inside a container, or a nested run's step, that are still open."""
         ...
 
     async def child_opened(self, execution_id: UUID, attempt: StepAttempt, plan: Plan, inputs: dict[str, Any]) -> Run:

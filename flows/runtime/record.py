@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from agents.errors import AgentError, AgentTimeout, OutputInvalid
 from agents.result import ArtifactFile
 from flows.errors import ExpressionFailed, FlowError, StepFailed
+from flows.runtime.paths import lies_in
 from flows.runtime.ports import StepOutcome
 from flows.runtime.storable import storable_json
 from flows.runtime.surroundings import StepAt, Surroundings
@@ -49,6 +50,7 @@ async def recorded(
     """
     around, attempt = at.around, at.attempt
     journal, execution_id = around.ports.journal, around.run.execution_id
+    around.left_open.discard(at.path)
     try:
         if not opens_itself:
             shown = for_record(around.log.masking.json(inputs))
@@ -85,16 +87,31 @@ async def _done(work: Callable[[], Awaitable[Produced]]) -> Produced:
 
 
 async def record_outcome(at: StepAt, outcome: StepOutcome) -> None:
-    """Closes the attempt's record with what it has used; what the step has logged is written with it."""
+    """Closes the attempt's record with what it has used; what the step has logged is written with it.
+
+    Nothing stays open inside a step that is over: neither what nobody went on with since the run was taken up again,
+    nor a nested run whose beginning was cut off.
+    """
     around = at.around
     outcome = replace(outcome, usage=at.usage.total)
     around.usage.add(outcome.usage)
 
     async def write() -> None:
+        if _leaves_something_open(at, outcome):
+            reason = f"Step {at.path} was over before this one had ended"
+            await around.ports.journal.inside_closed(around.run.execution_id, at.path, reason=reason)
         finished = around.ports.journal.step_finished(around.run.execution_id, at.attempt, outcome)
         await asyncio.gather(around.log.flush(), finished)
 
     await unbroken(write())
+
+
+def _leaves_something_open(at: StepAt, outcome: StepOutcome) -> bool:
+    step, around = at.step, at.around
+    if around.is_nested(step):
+        return outcome.status is not StepStatus.COMPLETED
+    is_container = step.loop is not None or step.parallel is not None
+    return is_container and any(lies_in(path, at.path) for path in around.left_open)
 
 
 async def unbroken(write: Coroutine[Any, Any, Written]) -> Written:

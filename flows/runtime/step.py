@@ -18,7 +18,7 @@ from flows.runtime.nested import run_nested
 from flows.runtime.record import Produced, recorded, unrendered
 from flows.runtime.retries import is_last
 from flows.runtime.surroundings import StepAt
-from flows.runtime.within import within
+from flows.runtime.within import within, within_time_of
 
 WORKER_LOST = "WORKER_LOST"
 """Reason of a cancellation, and code of what it leaves: the worker is gone, nobody asked the run to stop."""
@@ -73,7 +73,7 @@ class _Attempt:
 
     async def _execute(self, inputs: dict[str, Any]) -> Produced:
         if self._spec.type is AgentType.WORKFLOW:
-            async with within(self._step.timeout_seconds):
+            async with within_time_of(self._at):
                 produced = await run_nested(self._at, await self._handed_over(inputs))
         else:
             produced = await self._call(inputs)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol
 from uuid import UUID
@@ -133,6 +134,11 @@ class Surroundings:
     usage: Spending = field(default_factory=Spending)
     shapes: dict[int, BodyShape] = field(default_factory=dict)
 
+    @cached_property
+    def left_open(self) -> set[str]:
+        """Paths of records that were open when this process took the run up, and that it has not gone on with yet."""
+        return set(self.run.past.open)
+
     def shape(self, steps: tuple[PlanStep, ...]) -> BodyShape:
         """The shape of a body of the plan, made once."""
         shape = self.shapes.get(id(steps))
@@ -140,13 +146,17 @@ class Surroundings:
             shape = self.shapes[id(steps)] = BodyShape(steps)
         return shape
 
+    def is_nested(self, step: PlanStep) -> bool:
+        """Whether a step runs a workflow, which has a record of its own."""
+        return step.type is StepType.AGENT and self.agent(step).type is AgentType.WORKFLOW
+
     def agent(self, step: PlanStep) -> AgentSpec:
         """The agent that an AGENT step runs."""
         return self.run.plan.agents[step.agent or ""]
 
     def slot(self, step: PlanStep) -> Slot:
         """What one attempt of a step has to hold."""
-        if step.type is not StepType.AGENT or self.agent(step).type is AgentType.WORKFLOW:
+        if step.type is not StepType.AGENT or self.is_nested(step):
             return nullcontext
         return self.limiter.slot
 
@@ -183,6 +193,8 @@ class StepAt:
     around: Surroundings
     stage: Stage
     attempt: StepAttempt
+    begun_at: datetime
+    """When its record was opened."""
     usage: Spending = field(default_factory=Spending)
     """Grows while the attempt works, so that its record is right however it ends."""
 
@@ -218,10 +230,12 @@ def step_at(step: PlanStep, frame: Frame, around: Surroundings, stage: Stage, nu
         agent=agent.id if agent else None,
         light=agent is None or _is_light(agent),
     )
+    begun_at = around.ports.now()
     interrupted = around.run.past.open.get(path)
     if interrupted and interrupted.attempt == number:
         attempt = replace(attempt, step_run_id=interrupted.step_run_id)
-    return StepAt(step=step, frame=frame, around=around, stage=stage, attempt=attempt)
+        begun_at = interrupted.begun_at or begun_at
+    return StepAt(step=step, frame=frame, around=around, stage=stage, attempt=attempt, begun_at=begun_at)
 
 
 def _is_light(agent: AgentSpec) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +17,7 @@ from flows.plan import Plan, PlanStep, PlanWorkflow
 from flows.runtime.activity import Activity
 from flows.runtime.driver import KINDS, RunDriver
 from flows.runtime.log import Mirror, RunLog
+from flows.runtime.paths import lies_in
 from flows.runtime.ports import (
     Answer,
     FinishedStep,
@@ -42,6 +44,7 @@ class MemoryRow:
     status: StepStatus
     outcome: StepOutcome | None = None
     wait: Wait | None = None
+    begun_at: datetime | None = None
 
 
 class MemoryJournal:
@@ -57,6 +60,7 @@ class MemoryJournal:
         self.started: list[tuple[UUID | None, int]] = []
         self.finished: list[RunOutcome] = []
         self.suspended = 0
+        self.wake_at: datetime | None = None
         self.rows: dict[UUID, MemoryRow] = {}
         self.steps: list[tuple[str, str, int]] = []
         self.inputs: dict[tuple[str, int], Any] = {}
@@ -64,6 +68,7 @@ class MemoryJournal:
         self.skipped: dict[str, str] = {}
         self.lines: list[LogLine] = []
         self.progress: list[tuple[str, int, int | None]] = []
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.given: dict[str, Answer] = {}
         """Answers to waits, by path; put there by tests."""
 
@@ -104,7 +109,7 @@ class MemoryJournal:
                 if each.status is not StepStatus.CANCELLED
             },
             open={
-                path: OpenStep(step_run_id=row.attempt.step_run_id, attempt=row.attempt.attempt)
+                path: OpenStep(step_run_id=row.attempt.step_run_id, attempt=row.attempt.attempt, begun_at=row.begun_at)
                 for path, row in open_rows.items()
             },
             attempts={path: row.attempt.attempt for path, row in newest.items()},
@@ -116,8 +121,9 @@ class MemoryJournal:
         book.status = ExecutionStatus.RUNNING
         book.started.append((prefect_flow_run_id, run_count))
 
-    async def run_suspended(self, execution_id: UUID) -> None:
+    async def run_suspended(self, execution_id: UUID, *, wake_at: datetime | None = None) -> None:
         book = self.book(execution_id)
+        book.wake_at = wake_at
         assert book.status is ExecutionStatus.RUNNING, book.status
         book.status = ExecutionStatus.PAUSED
         book.suspended += 1
@@ -134,7 +140,7 @@ class MemoryJournal:
         book = self.book(execution_id)
         known = book.rows.get(attempt.step_run_id)
         assert known is None or known.status is StepStatus.PAUSED, known
-        book.rows[attempt.step_run_id] = known or MemoryRow(attempt, StepStatus.RUNNING)
+        book.rows[attempt.step_run_id] = known or MemoryRow(attempt, StepStatus.RUNNING, begun_at=self.now())
         book.rows[attempt.step_run_id].status = StepStatus.RUNNING
         book.steps.append(("start", attempt.path, attempt.attempt))
         book.inputs[attempt.path, attempt.attempt] = inputs
@@ -152,7 +158,7 @@ class MemoryJournal:
         known = book.rows.get(attempt.step_run_id)
         if known is not None and known.wait is not None:
             return known.wait
-        book.rows[attempt.step_run_id] = MemoryRow(attempt, StepStatus.PAUSED, wait=wait)
+        book.rows[attempt.step_run_id] = MemoryRow(attempt, StepStatus.PAUSED, wait=wait, begun_at=wait.opened_at)
         book.steps.append(("start", attempt.path, attempt.attempt))
         return wait
 
@@ -161,6 +167,16 @@ class MemoryJournal:
 
     async def question(self, execution_id: UUID) -> Question | None:
         return None
+
+    async def inside_closed(self, execution_id: UUID, path: str, *, reason: str) -> None:
+        book = self.book(execution_id)
+        outcome = StepOutcome(status=StepStatus.CANCELLED, error={"code": "CANCELLED", "message": reason})
+        for row in book.rows.values():
+            if row.status in _OPEN and row.attempt.path != path and lies_in(row.attempt.path, path):
+                row.status, row.outcome = StepStatus.CANCELLED, outcome
+        for child in self.books.values():
+            if child.parent_path is not None and lies_in(child.parent_path, path) and not is_final(child.status):
+                child.status = ExecutionStatus.CANCELLED
 
     async def child_opened(self, execution_id: UUID, attempt: StepAttempt, plan: Plan, inputs: dict[str, Any]) -> Run:
         outer = self.book(execution_id)

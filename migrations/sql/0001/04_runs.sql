@@ -34,6 +34,7 @@ CREATE TABLE executions (
     cancel_requested_at timestamptz,
     suspended_at timestamptz,
     resumed_at timestamptz,
+    wake_at timestamptz,
     active_ms bigint DEFAULT 0 NOT NULL,
     losses integer DEFAULT 0 NOT NULL,
     duration_ms integer,

@@ -35,7 +35,8 @@ class Execution(TenantRow, table=True):
     `last_seq` is the highest number given to an event or log line: a writer takes its numbers with
     `UPDATE … SET last_seq = last_seq + n RETURNING last_seq`. `submitted_at` is when Prefect had accepted the run.
     `cost` is NULL when the price of a model is unknown. `parent_path` is the step of the parent that runs it.
-    `active_ms` is how long it ran before `resumed_at`, waits left out; `losses` how often its worker died.
+    `active_ms` is how long it ran before `resumed_at`, waits left out; `losses` how often its worker died. A suspended
+    run goes on at `wake_at`, whatever it waits for: the time of something inside it is over then.
     """
 
     __tablename__ = "executions"
@@ -82,6 +83,7 @@ class Execution(TenantRow, table=True):
     cancel_requested_at: datetime | None = instant()
     suspended_at: datetime | None = instant()
     resumed_at: datetime | None = instant()
+    wake_at: datetime | None = instant()
     active_ms: int = big_count()
     losses: int = count()
     duration_ms: int | None = None

@@ -8,12 +8,14 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import col
 
+from flows.runtime.paths import lies_in
 from flows.runtime.ports import RunOutcome, StepAttempt, StepOutcome
 from flows.states import ExecutionStatus, StepStatus, is_final
 from platform_api.db.models import Execution, StepRun
 from platform_api.errors import IllegalMove
 from platform_api.kit import clock
 from platform_api.resources.executions.record import Record
+from platform_api.resources.executions.waits import close_wait
 
 CANCEL_CHANNEL = "turbocat_cancel"
 """Payload: a flow run. The process that holds it is to end it."""
@@ -21,6 +23,8 @@ CANCEL_CHANNEL = "turbocat_cancel"
 WAS_CANCELLED = RunOutcome(
     status=ExecutionStatus.CANCELLED, error={"code": "CANCELLED", "message": "The run was cancelled"}
 )
+
+_OPEN = frozenset(status for status in ExecutionStatus if not is_final(status))
 
 _UNRECORDED = {"code": "INTERNAL_ERROR", "message": "How the step ended could not be recorded; run it again"}
 
@@ -56,6 +60,27 @@ async def give_up(record: Record, outcome: RunOutcome) -> list[UUID]:
         await each.close()
     ended = (each.row.prefect_flow_run_id for each in (record, *nested))
     return [flow_run_id for flow_run_id in ended if flow_run_id is not None]
+
+
+async def close_inside(record: Record, path: str, reason: str) -> None:
+    """Cancels what is open inside a step of the run: records, waits, nested runs."""
+    cancelled = RunOutcome(status=ExecutionStatus.CANCELLED, error={"code": "CANCELLED", "message": reason})
+    for step in await record.steps():
+        if step.path != path and lies_in(step.path, path):
+            record.end_step(step, cut_short(cancelled))
+            await close_wait(record, step.id)
+    for execution_id, parent_path in await _open_children(record):
+        if lies_in(parent_path, path):
+            child = await record.beside(execution_id)
+            await give_up(child, cancelled)
+            await child.close()
+
+
+async def _open_children(record: Record) -> list[tuple[UUID, str]]:
+    columns = (col(Execution.id), col(Execution.parent_path))
+    mine = (col(Execution.parent_execution_id) == record.row.id, col(Execution.status).in_(_OPEN))
+    found = await record.session.execute(select(*columns).where(*mine))
+    return [(execution_id, parent_path or "") for execution_id, parent_path in found.tuples()]
 
 
 def skip(record: Record, attempts: list[StepAttempt], reason: str) -> None:

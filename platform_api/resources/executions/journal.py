@@ -28,7 +28,14 @@ from platform_api.errors import IllegalMove, TakenOver
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
 from platform_api.resources.executions.children import open_child
-from platform_api.resources.executions.endings import CANCEL_CHANNEL, cut_short, give_up, request_cancel, skip
+from platform_api.resources.executions.endings import (
+    CANCEL_CHANNEL,
+    close_inside,
+    cut_short,
+    give_up,
+    request_cancel,
+    skip,
+)
 from platform_api.resources.executions.lanes import Entry, Lane, Write
 from platform_api.resources.executions.persistence import persistently
 from platform_api.resources.executions.record import EVENTS_CHANNEL, Record, milliseconds
@@ -124,7 +131,7 @@ class Journal:
         self._losses.pop(execution_id, None)
         await self.write(execution_id, write)
 
-    async def run_suspended(self, execution_id: UUID) -> None:
+    async def run_suspended(self, execution_id: UUID, *, wake_at: datetime | None = None) -> None:
         """RUNNING to PAUSED, and so is every step that is open; raises `IllegalMove` for a run that is not running."""
         now = clock.now()
 
@@ -133,7 +140,7 @@ class Journal:
             if again and row.suspended_at == now:
                 return
             record.move(ExecutionStatus.PAUSED)
-            row.suspended_at = now
+            row.suspended_at, row.wake_at = now, wake_at
             row.active_ms += milliseconds(row.resumed_at or row.started_at or now, now)
             for step in await record.steps({StepStatus.RUNNING}):
                 record.move_step(step, StepStatus.PAUSED)
@@ -217,6 +224,14 @@ class Journal:
     async def question(self, execution_id: UUID) -> Question | None:
         """The oldest unanswered approval or input of the run and of those nested in it."""
         return await self._read(partial(oldest_question, execution_id=execution_id))
+
+    async def inside_closed(self, execution_id: UUID, path: str, *, reason: str) -> None:
+        """Cancels the records and nested runs inside a step, which is over, that are still open."""
+
+        async def write(record: Record, _again: bool) -> None:
+            await close_inside(record, path, reason)
+
+        await self.write(execution_id, write)
 
     async def child_opened(self, execution_id: UUID, attempt: StepAttempt, plan: Plan, inputs: dict[str, Any]) -> Run:
         """The nested run of a WORKFLOW step: one that has not ended is gone on with, else it is made now."""

@@ -37,7 +37,10 @@ async def load_past(session: AsyncSession, execution_id: UUID, plan: Plan) -> Pa
     interrupted = {path: row for path, row in newest.items() if row.status in OPEN_STEPS}
     return Past(
         finished={path: _finished(row) for path, row in newest.items() if is_finished(row, plan)},
-        open={path: OpenStep(step_run_id=row.id, attempt=row.attempt) for path, row in interrupted.items()},
+        open={
+            path: OpenStep(step_run_id=row.id, attempt=row.attempt, begun_at=row.started_at)
+            for path, row in interrupted.items()
+        },
         attempts={path: row.attempt for path, row in newest.items()},
     )
 

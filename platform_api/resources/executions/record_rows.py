@@ -45,6 +45,7 @@ class Head:
     cancel_requested_at: datetime | None
     suspended_at: datetime | None
     resumed_at: datetime | None
+    wake_at: datetime | None
     active_ms: int
     losses: int
     duration_ms: int | None

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field, StrictBool
 
 from flows.spec import WaitKind
 from flows.states import Environment, ExecutionStatus, StepStatus, TriggerType
@@ -152,7 +152,7 @@ class ExecutionResume(Body):
     """An answer to a WAIT step: `approved` to an approval, `data` to an input."""
 
     path: Annotated[str, Field(min_length=1, max_length=2_000, description="a bare key where only one step has it")]
-    approved: bool | None = None
+    approved: StrictBool | None = None
     data: Any = Field(default=None, description="checked against the form's schema; its defaults are applied")
     comment: Annotated[str | None, Field(max_length=10_000)] = None
 

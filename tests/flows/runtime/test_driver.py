@@ -13,7 +13,7 @@ from flows.runtime.ports import Answer, FinishedStep, Past
 from flows.runtime.record import INLINE_BYTES
 from flows.runtime.step import WORKER_LOST
 from flows.states import ExecutionStatus, StepStatus
-from tests.fakes.runtime import Drive, ScriptedExecutor, a_loop, a_parallel, a_step, a_wait
+from tests.fakes.runtime import Drive, ScriptedExecutor, a_condition, a_loop, a_parallel, a_step, a_wait
 
 APPROVAL = {"kind": "approval"}
 RETRY = {"on_error": "RETRY", "retry": {"max_attempts": 3, "delay_seconds": 0.01}}
@@ -236,6 +236,14 @@ class TestReuse:
         drive.journal.past = lambda: Past(finished=finished)  # type: ignore[method-assign]
         assert (await drive.once()).outputs == {"c": {"n": 3}}
         assert drive.executor.keys == ["c"]
+
+    async def test_a_choice_that_lies_in_the_store_still_holds(self) -> None:
+        drive = Drive(a_condition("if", when="1", then=("a",)), a_step("a", "if", gates=("if",)))
+        uri = await drive.ports.results.keep_json(orjson.dumps({"result": True, "case": None, "chosen": ["a"]}))
+        finished = {"if": FinishedStep(status=StepStatus.COMPLETED, output_ref=uri)}
+        drive.journal.past = lambda: Past(finished=finished)  # type: ignore[method-assign]
+        assert (await drive.once()).status is ExecutionStatus.COMPLETED
+        assert drive.executor.keys == ["a"]
 
     async def test_a_failure_that_was_dealt_with_still_is(self) -> None:
         steps = (a_step("a", fallback="b"), a_step("b", "a", fallback_of=("a",)), a_step("c", "a"))

@@ -156,6 +156,14 @@ async def test_data_must_fit_the_form(api: Api, run: Waiting) -> None:
     assert (await run.journal.answers(run.execution_id))["ask"].data == {"data": {"amount": 3, "currency": "EUR"}}
 
 
+@pytest.mark.parametrize("said", ["yes", "true", 1, "no"])
+async def test_a_word_is_no_approval(api: Api, run: Waiting, said: Any) -> None:
+    await run.opens("ask")
+    answer = await resume(api, run, path="ask", approved=said)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+    assert len(await shown(api, run)) == 1
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "paths"),
     [
