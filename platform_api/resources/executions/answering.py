@@ -23,7 +23,7 @@ from platform_api.resources.audit_log.service import AuditLog
 from platform_api.resources.executions.resumption import Resumption
 from platform_api.resources.executions.schemas import ExecutionResume
 from platform_api.resources.executions.service import ExecutionService
-from platform_api.resources.executions.waits import QUESTIONS, REST, named, take_answer, waits_of
+from platform_api.resources.executions.waits import QUESTIONS, REST, PlacedWait, named, take_answer, waits_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Answering:
     resumption: Resumption
 
     async def resume(self, execution_id: UUID, body: ExecutionResume) -> StepWait:
-        """Answers the wait that `body.path` names, and returns it as it is then.
+        """Answers the wait that `body.path` names, in the run or in one nested in it, and returns it as it is then.
 
         Raises `InvalidState` when no such question is open, `Forbidden` when somebody else is asked, and
         `ValidationFailed` for what is no answer to it.
@@ -83,11 +83,11 @@ def filled_form(schema: Mapping[str, Any] | None, data: Any) -> tuple[Any, list[
     return data, matches(schema, data)
 
 
-def _open(execution: Execution, found: Sequence[StepWait], path: str) -> StepWait:
+def _open(execution: Execution, found: Sequence[PlacedWait], path: str) -> StepWait:
     """The one open question among `found`."""
-    asked = [each for each in found if each.kind in QUESTIONS and _is_open(each)]
+    asked = [each for each in found if each.wait.kind in QUESTIONS and _is_open(each.wait)]
     if len(asked) == 1:
-        return asked[0]
+        return asked[0].wait
     if asked:
         paths = ", ".join(sorted(each.path for each in asked)[:10])
         raise ValidationFailed(
@@ -98,8 +98,8 @@ def _open(execution: Execution, found: Sequence[StepWait], path: str) -> StepWai
         raise InvalidState(f"The execution is {execution.status.value}: it waits for nothing")
     if not found:
         raise InvalidState(f"The execution does not wait at {path}; its `waits` says where it does")
-    if any(_is_open(each) for each in found):
-        raise InvalidState(f"{path} waits for {_awaited(found[0])}, not for an answer")
+    if any(_is_open(each.wait) for each in found):
+        raise InvalidState(f"{path} waits for {_awaited(found[0].wait)}, not for an answer")
     raise InvalidState(f"{path} has been answered, or its time is over")
 
 

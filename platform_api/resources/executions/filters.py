@@ -23,6 +23,7 @@ class ExecutionFilters(HistoryFilters):
     """The same over all workflows."""
 
     workflow_id: UUID | None = None
+    parent_execution_id: UUID | None = Field(default=None, description="runs nested in this one, directly")
 
 
 class LogFilters(Filters):

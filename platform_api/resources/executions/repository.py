@@ -15,7 +15,7 @@ from platform_api.db.models import Agent, Execution, ExecutionLog, StepRun, Work
 from platform_api.db.repository import Repository
 from platform_api.errors import NotFound
 from platform_api.resources.agents.visibility import Reach
-from platform_api.resources.executions.filters import ExecutionFilters, HistoryFilters, LogFilters
+from platform_api.resources.executions.filters import ExecutionFilters, LogFilters
 
 _OPEN = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
 
@@ -54,8 +54,7 @@ class ExecutionRepository(Repository[Execution]):
 
     async def history(
         self,
-        filters: HistoryFilters,
-        workflow_id: UUID | None,
+        filters: ExecutionFilters,
         within: Reach,
         *,
         page: int,
@@ -63,10 +62,7 @@ class ExecutionRepository(Repository[Execution]):
         order_by: tuple[ColumnElement[Any], ...],
     ) -> tuple[list[tuple[Execution, Workflow | None]], int]:
         """One page of executions with their workflows, and how many there are. Large columns stay unread."""
-        conditions = [_visible(within), *_conditions(filters)]
-        if workflow_id is not None:
-            conditions.append(col(Execution.workflow_id) == workflow_id)
-        statement = self._joined().where(*conditions)
+        statement = self._joined().where(_visible(within), *_conditions(filters))
         matching = select(func.count()).select_from(statement.with_only_columns(col(Execution.id)).subquery())
         counted = (await self.session.execute(matching)).scalar_one()
         page_of_rows = statement.options(*_without_heavy())
@@ -84,8 +80,6 @@ class ExecutionRepository(Repository[Execution]):
     ) -> tuple[list[UUID], int]:
         """The oldest executions of these statuses that nobody has retried, and how many more there are."""
         conditions = [_visible(within), *_conditions(filters), col(Execution.parent_execution_id).is_(None)]
-        if filters.workflow_id is not None:
-            conditions.append(col(Execution.workflow_id) == filters.workflow_id)
         retry = aliased(Execution)
         retried = exists().where(col(retry.retry_of) == col(Execution.id))
         of_workflow = col(Execution.workflow_id).is_not(None)
@@ -159,7 +153,7 @@ def _visible(within: Reach) -> ColumnElement[bool]:
     return or_(and_(col(Execution.workflow_id).is_not(None), of_workflow), and_(*alone))
 
 
-def _conditions(filters: HistoryFilters) -> list[ColumnElement[bool]]:
+def _conditions(filters: ExecutionFilters) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if filters.status:
         conditions.append(col(Execution.status).in_(filters.status))
@@ -169,6 +163,10 @@ def _conditions(filters: HistoryFilters) -> list[ColumnElement[bool]]:
         conditions.append(col(Execution.created_at) >= filters.since)
     if filters.until is not None:
         conditions.append(col(Execution.created_at) < filters.until)
+    if filters.workflow_id is not None:
+        conditions.append(col(Execution.workflow_id) == filters.workflow_id)
+    if filters.parent_execution_id is not None:
+        conditions.append(col(Execution.parent_execution_id) == filters.parent_execution_id)
     return conditions
 
 

@@ -129,8 +129,13 @@ class ExecutionRow(View):
 
 
 class WaitView(View):
-    """What an execution waits for. Of an `approval` or an `input` the answer goes to `POST /executions/{id}/resume`."""
+    """What an execution, or a run nested in it, waits for.
 
+    An `approval` or an `input` is answered with `path` at `POST /executions/{executionId}/resume`. The outer execution
+    takes the answer too: `path`, or where several end so the path of the nested run's step, a dot, and `path`.
+    """
+
+    execution_id: UUID = Field(description="the execution that waits: this one, or one nested in it")
     path: str
     kind: WaitKind
     message: str | None

@@ -37,14 +37,21 @@ class ExecutionService:
 
     async def page(self, filters: ExecutionFilters, paging: Paging, order: Sorting) -> ExecutionPage:
         """One page of what the caller reads, with the workflows."""
-        return await self._page(filters, filters.workflow_id, paging, order)
+        return await self._executions.history(
+            filters,
+            reach(self._scope.caller),
+            page=paging.page,
+            page_size=paging.page_size,
+            order_by=order.order_by,
+        )
 
     async def history(
         self, workflow_id: UUID, filters: HistoryFilters, paging: Paging, order: Sorting
     ) -> ExecutionPage:
         """One page of one workflow's executions."""
         await WorkflowReader(self._scope).get(workflow_id)
-        return await self._page(filters, workflow_id, paging, order)
+        its_own = ExecutionFilters.model_construct(**dict(filters), workflow_id=workflow_id)
+        return await self.page(its_own, paging, order)
 
     async def get(self, execution_id: UUID) -> tuple[Execution, Workflow | None]:
         """One execution that the caller reads, with its workflow."""
@@ -59,8 +66,10 @@ class ExecutionService:
         return Standing(status=execution.status, last_seq=execution.last_seq)
 
     async def waits(self, execution: Execution) -> list[StepWait]:
-        """What an execution that goes on waits for, oldest first."""
-        return [] if is_final(execution.status) else await open_waits(self._scope.session, execution.id)
+        """What an execution that goes on waits for, oldest first, and what the runs nested in it wait for."""
+        if is_final(execution.status):
+            return []
+        return [placed.wait for placed in await open_waits(self._scope.session, execution.id)]
 
     async def steps(self, execution_id: UUID, paging: Paging) -> tuple[list[StepRun], int]:
         """One page of the execution's attempts of steps, in the order of their start."""
@@ -71,18 +80,6 @@ class ExecutionService:
         """One page of the execution's log lines, in their order."""
         await self.get(execution_id)
         return await self._logs.of(execution_id, filters, page=paging.page, page_size=paging.page_size)
-
-    async def _page(
-        self, filters: HistoryFilters, workflow_id: UUID | None, paging: Paging, order: Sorting
-    ) -> ExecutionPage:
-        return await self._executions.history(
-            filters,
-            workflow_id,
-            reach(self._scope.caller),
-            page=paging.page,
-            page_size=paging.page_size,
-            order_by=order.order_by,
-        )
 
     async def _check(self, execution: Execution, workflow: Workflow | None) -> None:
         caller = self._scope.caller

@@ -80,6 +80,7 @@ def full_view(
 def wait_view(wait: StepWait) -> WaitView:
     """What an execution waits for."""
     return WaitView(
+        execution_id=wait.execution_id,
         path=wait.path,
         kind=WaitKind(wait.kind),
         message=wait.message,

@@ -4,13 +4,13 @@ A wait is open until its step has ended, and answered from the moment that someb
 run takes the answer up. What is past its time takes none, even before the run has noticed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 from sqlmodel import col
@@ -32,6 +32,9 @@ OPERATOR = "operator"
 """Who has answered in the Prefect UI, which knows no users."""
 
 REST, PREFECT, EVENT = "REST", "PREFECT", "EVENT"
+
+_AS_THEY_ARE = ("due_at", "message", "form", "event_type", "filter")
+"""What a wait's row holds in the words of the runtime."""
 
 UNCLOSED = col(StepWait.closed_at).is_(None)
 UNANSWERED = col(StepWait.answered_at).is_(None)
@@ -73,23 +76,35 @@ async def read_answers(session: AsyncSession, execution_id: UUID) -> dict[str, A
 async def oldest_question(session: AsyncSession, execution_id: UUID) -> Question | None:
     """The oldest open question of the run and of those nested in it."""
     asked = (col(StepWait.kind).in_(QUESTIONS), UNCLOSED, UNANSWERED, still_takes_answers())
-    family = _family(execution_id)
-    oldest = select(StepWait).where(col(StepWait.execution_id).in_(family), *asked).order_by(col(StepWait.id))
-    row = (await session.scalars(oldest.limit(1))).one_or_none()
-    if row is None:
+    oldest = _family_waits(execution_id).where(*asked).order_by(col(StepWait.id))
+    found = (await session.execute(oldest.limit(1))).one_or_none()
+    if found is None:
         return None
+    row: StepWait = found[0]
     return Question(wait_id=row.id, path=row.path, kind=WaitKind(row.kind), message=row.message, form=row.form)
 
 
-async def open_waits(session: AsyncSession, execution_id: UUID) -> list[StepWait]:
+@dataclass(frozen=True)
+class PlacedWait:
+    """A wait of an execution or of a run nested in it; `path` is its place as the outer one sees it."""
+
+    wait: StepWait
+    path: str
+
+
+async def open_waits(session: AsyncSession, execution_id: UUID) -> list[PlacedWait]:
     """What the execution waits for, oldest first; what has been answered it waits for no more."""
-    mine = (col(StepWait.execution_id) == execution_id, UNCLOSED, UNANSWERED)
-    return list(await session.scalars(select(StepWait).where(*mine).order_by(col(StepWait.id))))
+    return await _placed(session, _family_waits(execution_id).where(UNCLOSED, UNANSWERED))
 
 
-async def waits_of(session: AsyncSession, execution_id: UUID) -> list[StepWait]:
-    """All waits that the execution has reached, over or not."""
-    return list(await session.scalars(select(StepWait).where(col(StepWait.execution_id) == execution_id)))
+async def waits_of(session: AsyncSession, execution_id: UUID) -> list[PlacedWait]:
+    """All waits that the execution and the runs nested in it have reached, over or not."""
+    return await _placed(session, _family_waits(execution_id))
+
+
+async def _placed(session: AsyncSession, waits: Select[tuple[StepWait, str]]) -> list[PlacedWait]:
+    found = await session.execute(waits.order_by(col(StepWait.id)))
+    return [PlacedWait(wait, f"{place}{wait.path}") for wait, place in found.tuples()]
 
 
 async def take_answer(
@@ -171,10 +186,14 @@ def light_executions() -> Select[tuple[Execution]]:
     return select(Execution).options(*(defer(column, raiseload=True) for column in heavy))  # type: ignore[arg-type]
 
 
-def _family(execution_id: UUID) -> Any:
-    me = select(col(Execution.id)).where(col(Execution.id) == execution_id).cte("family", recursive=True)
-    nested = select(col(Execution.id)).where(col(Execution.parent_execution_id) == me.c.id)
-    return select(me.union_all(nested).c.id)
+def _family_waits(execution_id: UUID) -> Select[tuple[StepWait, str]]:
+    """The waits of a run and of those nested in it, each with what stands before its path in the outermost."""
+    own = select(col(Execution.id), literal("").label("place")).where(col(Execution.id) == execution_id)
+    me = own.cte("family", recursive=True)
+    place = me.c.place + col(Execution.parent_path) + "."
+    nested = select(col(Execution.id), place).where(col(Execution.parent_execution_id) == me.c.id)
+    family = me.union_all(nested)
+    return select(StepWait, family.c.place).join(family, family.c.id == col(StepWait.execution_id))
 
 
 async def _at(record: Record, path: str) -> StepWait | None:
@@ -191,12 +210,8 @@ def _row(execution: Head, attempt: StepAttempt, wait: Wait) -> StepWait:
         path=attempt.path,
         kind=wait.kind.value,
         created_at=wait.opened_at,
-        due_at=wait.due_at,
-        message=wait.message,
-        form=wait.form,
         assignees=list(wait.assignees),
-        event_type=wait.event_type,
-        filter=wait.filter,
+        **{name: getattr(wait, name) for name in _AS_THEY_ARE},
     )
 
 
@@ -204,12 +219,8 @@ def _as_opened(row: StepWait) -> Wait:
     return Wait(
         kind=WaitKind(row.kind),
         opened_at=row.created_at,
-        due_at=row.due_at,
-        message=row.message,
-        form=row.form,
         assignees=tuple(row.assignees),
-        event_type=row.event_type,
-        filter=row.filter,
+        **{name: getattr(row, name) for name in _AS_THEY_ARE},
     )
 
 
@@ -235,7 +246,7 @@ def _instant(value: datetime | None) -> str | None:
     return zulu(value) if value is not None else None
 
 
-def named(waits: Iterable[StepWait], path: str) -> list[StepWait]:
-    """The waits that a path names; a bare key names every step of that key."""
+def named(waits: Sequence[PlacedWait], path: str) -> list[PlacedWait]:
+    """The waits that a path names; the end of a path, such as a bare key, names every place that ends so."""
     exact = [each for each in waits if each.path == path]
-    return exact or [each for each in waits if each.path.rpartition(".")[2] == path]
+    return exact or [each for each in waits if each.path.endswith(f".{path}")]
