@@ -11,6 +11,7 @@ from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_REQUEST_TIMEOUT,
     PREFECT_API_URL,
+    PREFECT_CLIENT_RETRY_EXTRA_CODES,
     PREFECT_WORKER_CANCELLATION_POLL_SECONDS,
     PREFECT_WORKER_ENABLE_CANCELLATION,
     PREFECT_WORKER_QUERY_SECONDS,
@@ -22,6 +23,9 @@ from platform_api.settings import Settings
 CANCELLATION_POLL_SECONDS = 3.0
 """Where Prefect's event stream is away, which otherwise tells at once that a run is to be cancelled."""
 
+SERVER_ERROR = "500"
+"""What Prefect answers while its database is away; its client asks again, as it does where there is no answer."""
+
 
 @contextmanager
 def prefect_client(settings: Settings) -> Iterator[None]:
@@ -31,6 +35,7 @@ def prefect_client(settings: Settings) -> Iterator[None]:
         PREFECT_API_URL: settings.prefect.api_url,
         PREFECT_API_AUTH_STRING: auth.get_secret_value() if auth else None,
         PREFECT_API_REQUEST_TIMEOUT: max(settings.prefect.timeout_seconds, 30.0),
+        PREFECT_CLIENT_RETRY_EXTRA_CODES: SERVER_ERROR,
         PREFECT_WORKER_QUERY_SECONDS: settings.runs.poll_seconds,
         PREFECT_WORKER_ENABLE_CANCELLATION: True,
         PREFECT_WORKER_CANCELLATION_POLL_SECONDS: CANCELLATION_POLL_SECONDS,

@@ -1,6 +1,7 @@
 """A nested run in Prefect: a subflow in the place of its step's task."""
 
 import asyncio
+import logging
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +20,14 @@ from flows.runtime.surroundings import DriveNested, NestedEnd
 from flows.runtime.task_runs import stopped_state
 from flows.states import ExecutionStatus
 
+_logger = logging.getLogger(__name__)
+
 
 async def drive_as_subflow(run: Run, parent: UUID, drive: DriveNested, activity: Activity) -> NestedEnd:
-    """Drives a nested run as a flow run below the task run `parent`; one that was suspended is gone on with."""
+    """Drives a nested run as a flow run below the task run `parent`; one that was suspended is gone on with.
+
+    Where Prefect does not answer it is driven without one.
+    """
     ends: list[NestedEnd] = []
     failures: list[BaseException] = []
 
@@ -37,8 +43,13 @@ async def drive_as_subflow(run: Run, parent: UUID, drive: DriveNested, activity:
         return prefect_state(ends[0].outcome)
 
     flow = _flow(run.plan, nested)
-    flow_run = await _flow_run(flow, run, parent)
-    await run_flow_async(flow, flow_run=flow_run, parameters={}, return_type="state")
+    try:
+        flow_run = await _flow_run(flow, run, parent)
+        await run_flow_async(flow, flow_run=flow_run, parameters={}, return_type="state")
+    except Exception:
+        _logger.warning("Prefect does not show all of the nested run %s", run.execution_id, exc_info=True)
+        if not failures and not ends:
+            return await drive(None)
     if failures:
         raise failures[0]
     return ends[0]

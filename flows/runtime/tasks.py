@@ -2,10 +2,14 @@
 
 The id of a step's task run follows from execution and path: a run that is taken up again goes on with the task runs
 that it has, and edges lead to what ran before. Prefect follows the retry policies, so that its UI shows each attempt.
+
+A Prefect that does not answer stops no run: what it cannot show now is run without it.
 """
 
 import asyncio
-from contextlib import AsyncExitStack
+import logging
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -22,6 +26,7 @@ from flows.runtime.chunks import ChunkedLoop
 from flows.runtime.ports import Run, RunOutcome
 from flows.runtime.retries import is_last, retry_delays
 from flows.runtime.shown_run import ShownRun
+from flows.runtime.stage import PlainStage
 from flows.runtime.subflow import drive_as_subflow, find_subflow
 from flows.runtime.surroundings import DriveNested, LoopStage, NestedEnd, Slot, Work
 from flows.runtime.task_runs import TaskOptions, run_task, stopped_state
@@ -29,6 +34,8 @@ from flows.spec import StepType
 
 PREFECT_GRACE_SECONDS = 10.0
 """Prefect's own timeout lies this much behind ours: it is the net, not the rule."""
+
+_logger = logging.getLogger(__name__)
 
 
 class TaskStage:
@@ -47,15 +54,19 @@ class TaskStage:
         async with attempts.permit:
             await attempts.permit.take()
             try:
-                await run_task(
-                    attempts.make,
-                    self._id(step.step_key),
-                    self._options(step, made, attempts),
-                    after=self._edges(step),
-                    known_at_once=self._is_nested(step),
-                )
+                with _shown_if_prefect_answers(step):
+                    await run_task(
+                        attempts.make,
+                        self._id(step.step_key),
+                        self._options(step, made, attempts),
+                        after=self._edges(step),
+                        known_at_once=self._is_nested(step),
+                    )
             finally:
                 self._shown.ended(step, attempts.ending())
+        if not attempts.are_over():
+            self._shown.ended(step, "run without Prefect")
+            return await PlainStage().run(step, attempts.number, slot, work)
         output = attempts.result()
         self._shown.data(step, output)
         return output
@@ -69,8 +80,10 @@ class TaskStage:
         """Shows what a repeated run takes over; a run that goes on has its task of before."""
         if self._run.active_seconds == 0:
             await self._mark(step, "Cached", "Taken over from the run that this one repeats")
-        elif self._is_nested(step) and (subflow := await find_subflow(self._id(step.step_key))) is not None:
-            self._subflows[step.step_key] = subflow
+        elif self._is_nested(step):
+            with _shown_if_prefect_answers(step):
+                subflow = await find_subflow(self._id(step.step_key))
+                self._subflows |= {step.step_key: subflow} if subflow else {}
 
     def loop(self, path: str, total: int | None, bound: int) -> LoopStage:
         """A task for each chunk of the loop's items."""
@@ -106,7 +119,8 @@ class TaskStage:
             return Completed(name=name, message=message)
 
         options = TaskOptions(name=step.step_key, description=step.name, tags=_tags(step))
-        await run_task(end, self._id(step.step_key), options, after=self._edges(step))
+        with _shown_if_prefect_answers(step):
+            await run_task(end, self._id(step.step_key), options, after=self._edges(step))
 
     def _options(self, step: PlanStep, made: int, attempts: "_Attempts") -> TaskOptions:
         most = step.retry.max_attempts if step.retry else 1
@@ -120,6 +134,15 @@ class TaskStage:
             retry_condition_fn=lambda *_: attempts.is_another_worth_it(),  # Prefect calls functions only
             timeout_seconds=step.timeout_seconds + PREFECT_GRACE_SECONDS if step.timeout_seconds else None,
         )
+
+
+@contextmanager
+def _shown_if_prefect_answers(step: PlanStep) -> Iterator[None]:
+    """What Prefect's client raises is no failure of the step, whose own are kept by what makes its attempts."""
+    try:
+        yield
+    except Exception:
+        _logger.warning("Prefect does not show all of step %s", step.step_key, exc_info=True)
 
 
 def _tags(step: PlanStep) -> list[str]:
@@ -158,7 +181,8 @@ class _Attempts:
         self.permit = _Permit(slot)
         self._step = step
         self._made = made
-        self._number = made
+        self.number = made
+        """Of the last attempt that was made."""
         self._work = work
         self._activity = activity
         self._output: Any = None
@@ -167,11 +191,11 @@ class _Attempts:
     async def make(self) -> State[Any] | None:
         """Makes one attempt; a state is what Prefect is to show."""
         context = TaskRunContext.get()
-        self._number = self._made + (context.task_run.run_count if context else 1)
+        self.number = self._made + (context.task_run.run_count if context else 1)
         self._failure = None
         await self.permit.take()
         try:
-            self._output = await self._work(self._number)
+            self._output = await self._work(self.number)
         except StepFailed as failed:
             self._failure = failed
             return _failed_state(failed)
@@ -188,12 +212,16 @@ class _Attempts:
     def is_another_worth_it(self) -> bool:
         """Whether the policy names the failure of the attempt that was just made."""
         failure = self._failure
-        return isinstance(failure, StepFailed) and not is_last(self._step.retry, self._number, failure.code)
+        return isinstance(failure, StepFailed) and not is_last(self._step.retry, self.number, failure.code)
+
+    def are_over(self) -> bool:
+        """Whether the policy wants no other attempt; Prefect may have gone before it made the last."""
+        return self.number > self._made and not self.is_another_worth_it()
 
     def ending(self) -> str:
         """How the last attempt ended, in a word or two."""
         failure = self._failure
-        if self._number == self._made:
+        if self.number == self._made:
             return "not run"
         if isinstance(failure, StepFailed):
             return "timed out" if failure.code == "TIMEOUT" else "failed"
@@ -203,8 +231,6 @@ class _Attempts:
 
     def result(self) -> Any:
         """The output of the last attempt; raises what it raised."""
-        if self._number == self._made:
-            raise RuntimeError(f"Prefect did not run the step {self._step.step_key}")
         if self._failure is not None:
             raise self._failure
         return self._output
