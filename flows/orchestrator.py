@@ -34,6 +34,8 @@ _PUT_BACK = "Nobody has it; a worker may take it again"
 _NOT_WISHES = frozenset({"Late", "AwaitingConcurrencySlot", "Resuming"})
 """Names of scheduled states in which no run begins that had ended: Prefect's own, and the end of a suspension."""
 
+_PAGE = 200
+
 _ENDS = {ExecutionStatus.TIMEOUT: "FAILED"}
 _END_NAMES = {
     ExecutionStatus.COMPLETED: "Completed",
@@ -275,6 +277,17 @@ class Orchestrator:
         body = {"flow_runs": {"state": {"type": open_types}}, "sort": "ID_DESC", "limit": limit, "offset": offset}
         found = await self._call("POST", "flow_runs/filter", body)
         return {UUID(run["id"]): RunState.of(run["state"]) for run in found if run["state"]}
+
+    async def cancelled_since(self, since: datetime) -> list[UUID]:
+        """The runs whose cancellation has ended since then, the latest first; all of them, a page at a time."""
+        wanted = {"state": {"type": {"any_": ["CANCELLED"]}}, "end_time": {"after_": since.isoformat()}}
+        found: list[UUID] = []
+        while True:
+            page = {"limit": _PAGE, "offset": len(found)}
+            rows = await self._call("POST", "flow_runs/filter", {"flow_runs": wanted, "sort": "END_TIME_DESC", **page})
+            found += [UUID(row["id"]) for row in rows]
+            if len(rows) < _PAGE:
+                return found
 
     async def _set_state(self, flow_run_id: UUID, state: dict[str, Any], *, force: bool = True) -> None:
         await self._call("POST", f"flow_runs/{flow_run_id}/set_state", {"state": state, "force": force}, missing=None)

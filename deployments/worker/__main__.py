@@ -25,7 +25,7 @@ from flows.states import Environment
 from platform_api.db.engine import libpq_url
 from platform_api.kit.logging import configure_logging
 from platform_api.resources.executions.admission import DISPATCH_SECONDS, Dispatcher
-from platform_api.resources.executions.cancel_sweep import SWEEP_SECONDS, CancelSweep
+from platform_api.resources.executions.cancel_sweep import LOOK_SECONDS, SWEEP_SECONDS, CancelSweep, PrefectCancels
 from platform_api.resources.executions.delivery import AdmissionLimits
 from platform_api.resources.executions.journal import CANCEL_CHANNEL, RUNS_CHANNEL
 from platform_api.resources.executions.reconciler import Reconciler
@@ -131,6 +131,7 @@ def _rounds(wiring: Wiring, settings: Settings) -> list[Round]:
         (RECONCILE_SECONDS, reconciler.sweep),
         (TICK_SECONDS, timekeeper.tick),
         (SWEEP_SECONDS, CancelSweep(wiring.sessions).sweep),
+        (LOOK_SECONDS, PrefectCancels(wiring.sessions, wiring.orchestrator).look),
         (LEFTOVERS_SECONDS, partial(asyncio.to_thread, remove_leftovers)),
     )
     return [asyncio.create_task(_every(seconds, each)) for seconds, each in work]

@@ -1,6 +1,7 @@
 """A Prefect server in memory, behind the real gateway's methods."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +37,7 @@ class FakeOrchestrator(Orchestrator):
         """What was answered in the Prefect UI, by the id of the wait."""
         self.ends: dict[UUID, ExecutionStatus] = {}
         """What `mark_ended` told of flow runs."""
+        self.asked_for_cancels = 0
         self.cancelling: list[UUID] = []
         self.cancelled: list[UUID] = []
 
@@ -113,6 +115,12 @@ class FakeOrchestrator(Orchestrator):
         self._answer()
         running = {each: state for each, state in self.run_states.items() if state.type in OPEN}
         return dict(list(running.items())[offset : offset + limit])
+
+    async def cancelled_since(self, since: datetime) -> list[UUID]:
+        self._answer()
+        self.asked_for_cancels += 1
+        states = self.run_states.items()
+        return [each for each, state in states if state.type == "CANCELLED" and state.since >= since]
 
     async def mark_crashed(self, flow_run_id: UUID, message: str) -> None:
         self._answer()

@@ -247,3 +247,19 @@ async def test_a_wish_to_run_it_again_is_told_from_a_put_back_that_came_late(nam
         for name in names
     ]
     assert await gateway(Server(flow_run_states=history)).is_wanted_anew(flow_run_id) is wanted
+
+
+async def test_all_pages_of_what_was_cancelled_are_read() -> None:
+    ids = [str(uuid4()) for _ in range(201)]
+    asked: list[Any] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        start = asked[-1]["offset"]
+        return httpx.Response(200, json=[{"id": each} for each in ids[start : start + asked[-1]["limit"]]])
+
+    since = datetime(2026, 11, 21, 9, tzinfo=UTC)
+    assert await gateway(server).cancelled_since(since) == [UUID(each) for each in ids]
+    assert [each["offset"] for each in asked] == [0, 200]
+    wanted = {"state": {"type": {"any_": ["CANCELLED"]}}, "end_time": {"after_": "2026-11-21T09:00:00+00:00"}}
+    assert asked[0]["flow_runs"] == wanted

@@ -12,16 +12,17 @@ from psycopg import AsyncConnection
 from sqlalchemy import select, update
 from sqlmodel import col
 
+from flows.orchestrator import RunState
 from flows.plan import Plan
 from flows.runtime.ports import Run, RunOutcome, StepAttempt, StepOutcome, Wait
 from flows.spec import WaitKind
 from flows.states import ExecutionStatus, StepStatus, is_final
-from platform_api.access.scope import tenant_scope
+from platform_api.access.scope import system_scope, tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import AuditLog, Execution, ExecutionEvent, StepRun, StepWait
 from platform_api.errors import IllegalMove
 from platform_api.kit import clock
-from platform_api.resources.executions.cancel_sweep import CancelSweep
+from platform_api.resources.executions.cancel_sweep import CancelSweep, PrefectCancels
 from platform_api.resources.executions.journal import CANCEL_CHANNEL, Journal
 from tests.factories.api import Api, owner, step
 from tests.fakes.orchestrator import FakeOrchestrator
@@ -257,3 +258,68 @@ class TestSweep:
         await run.journal.abandoned(run.id, code="WORKER_LOST", message="gone")
         row = await run.row()
         assert (row.status, row.error and row.error["code"]) == (ExecutionStatus.CANCELLED, "CANCELLED")
+
+
+class TestCancelsInPrefect:
+    """Somebody cancels a run in Prefect's UI that no process holds."""
+
+    @pytest.fixture
+    def cancels(self, run: Started, orchestrator: FakeOrchestrator) -> PrefectCancels:
+        return PrefectCancels(run.sessions, orchestrator)
+
+    def prefect_has(self, run: Started, orchestrator: FakeOrchestrator, ago: timedelta = timedelta(0)) -> None:
+        state = RunState(type="CANCELLED", since=clock.now() - ago)
+        orchestrator.run_states[run.flow_run_id] = state
+
+    async def test_one_round_ends_a_run_that_waits(
+        self, run: Started, orchestrator: FakeOrchestrator, cancels: PrefectCancels
+    ) -> None:
+        await run.begin()
+        await run.wait()
+        await cancels.look()
+        assert (await run.row()).status is ExecutionStatus.PAUSED
+        self.prefect_has(run, orchestrator, ago=timedelta(seconds=3))
+        assert await cancels.look() == 1
+        row = await run.row()
+        assert (row.status, (row.error or {})["message"]) == ("CANCELLED", "The run was cancelled in Prefect")
+        assert [wait.closed_at is not None for wait in await run.rows(StepWait)] == [True]
+        assert await cancels.look() == 0
+
+    async def test_what_was_cancelled_before_the_worker_started_is_found(
+        self, run: Started, orchestrator: FakeOrchestrator, cancels: PrefectCancels
+    ) -> None:
+        await run.begin()
+        await run.wait()
+        self.prefect_has(run, orchestrator, ago=timedelta(minutes=50))
+        assert await cancels.look() == 1
+
+    async def test_the_process_of_one_that_runs_is_told(
+        self, run: Started, orchestrator: FakeOrchestrator, cancels: PrefectCancels
+    ) -> None:
+        await run.begin()
+        self.prefect_has(run, orchestrator)
+        await cancels.look()
+        row = await run.row()
+        assert (row.status, row.cancel_requested_at is not None) == (ExecutionStatus.RUNNING, True)
+
+    async def test_a_prefect_that_is_away_is_asked_again(
+        self, run: Started, orchestrator: FakeOrchestrator, cancels: PrefectCancels
+    ) -> None:
+        await run.begin()
+        await run.wait()
+        self.prefect_has(run, orchestrator, ago=timedelta(minutes=50))
+        orchestrator.available = False
+        assert await cancels.look() == 0
+        orchestrator.available = True
+        assert await cancels.look() == 1
+
+    async def test_nothing_is_asked_while_nothing_is_open(
+        self, run: Started, orchestrator: FakeOrchestrator, cancels: PrefectCancels
+    ) -> None:
+        await run.begin()
+        await run.journal.run_finished(run.id, DONE)
+        async with system_scope(run.sessions) as scope:  # the database is shared with other tests
+            still_open = col(Execution.status).in_(("PENDING", "RUNNING", "PAUSED"))
+            await scope.session.execute(update(Execution).where(still_open).values(prefect_flow_run_id=None))
+        await cancels.look()
+        assert orchestrator.asked_for_cancels == 0
