@@ -31,6 +31,7 @@ from platform_api.resources.executions.journal import CANCEL_CHANNEL, RUNS_CHANN
 from platform_api.resources.executions.reconciler import Reconciler
 from platform_api.resources.executions.timekeeper import TICK_SECONDS, Timekeeper
 from platform_api.resources.secrets.keys import check_keys
+from platform_api.resources.workflows import departures
 from platform_api.settings import Settings, SettingsInvalid, load_settings
 
 STOP_GRACE_SECONDS = 6.0
@@ -132,6 +133,7 @@ def _rounds(wiring: Wiring, settings: Settings) -> list[Round]:
         (TICK_SECONDS, timekeeper.tick),
         (SWEEP_SECONDS, CancelSweep(wiring.sessions).sweep),
         (LOOK_SECONDS, PrefectCancels(wiring.sessions, wiring.orchestrator).look),
+        (departures.LOOK_SECONDS, departures.Departures(wiring.sessions, wiring.orchestrator).sweep),
         (LEFTOVERS_SECONDS, partial(asyncio.to_thread, remove_leftovers)),
     )
     return [asyncio.create_task(_every(seconds, each)) for seconds, each in work]

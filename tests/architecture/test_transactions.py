@@ -25,6 +25,7 @@ OPENERS = {
     "platform_api/resources/executions/cancel_sweep.py": "sees cancels through, in every tenant",
     "platform_api/resources/executions/reconciler.py": "sets right what a crash left behind, in every tenant",
     "platform_api/resources/executions/timekeeper.py": "keeps the time of every tenant's waits",
+    "platform_api/resources/workflows/departures.py": "takes away what Prefect keeps of any tenant's workflows",
     "platform_api/seed.py": "makes the first user and tenant",
     "deployments/wiring.py": "the worker's first look-up by execution id",
 }

@@ -27,6 +27,8 @@ class _Seen:
     workflow: Workflow
     tenant_slug: str
     registered: Mapping[str, str]
+    in_use: frozenset[str]
+    """Environments with runs that have not ended."""
 
     def spec(self, environment: Environment) -> DeploymentSpec:
         return deployment_spec(self.workflow, self.tenant_slug, environment)
@@ -58,7 +60,7 @@ class Registration:
     async def ensure(self, workflow_id: UUID, environment: Environment, *, anew: bool = False) -> UUID:
         """The id of the workflow's deployment there, made where it is missing or, with `anew`, in any case.
 
-        An admitted run of a workflow that has been deactivated since gets one too, without a schedule.
+        An admitted run of a workflow that may not start any more gets one too, without a schedule.
         """
         seen = await self._look(workflow_id)
         known = seen.registered.get(environment.value)
@@ -73,7 +75,8 @@ class Registration:
             repository = WorkflowRepository(scope)
             row = await repository.get_deleted_too(workflow_id)
             slug = await repository.tenant_slug()
-            return _Seen(workflow=row, tenant_slug=slug, registered=dict(row.prefect_deployment_ids))
+            in_use = await repository.environments_in_use(workflow_id)
+            return _Seen(workflow=row, tenant_slug=slug, registered=dict(row.prefect_deployment_ids), in_use=in_use)
 
     async def _store(self, seen: _Seen, ids: Mapping[Environment, UUID], drop: Collection[str] = ()) -> bool:
         """Notes the ids; False when the workflow has changed since it was seen."""
@@ -86,13 +89,16 @@ class Registration:
 
 
 def _environments(seen: _Seen) -> set[Environment]:
-    """Where Prefect is to know the workflow. An INACTIVE one keeps what it has, without its schedule: runs that have
-    been admitted or that wait go on there."""
+    """Where Prefect is to know the workflow.
+
+    One that may not start any more has no schedule, and runs that have been admitted or that wait go on: an INACTIVE
+    one keeps all it has, one that is archived or deleted what such runs need (`departures` takes it away behind them).
+    """
     known = set(map(Environment, seen.registered))
     if is_live(seen.workflow):
         return {Environment.DEVELOPMENT, *known}
     is_resting = seen.workflow.deleted_at is None and seen.workflow.status is ResourceStatus.INACTIVE
-    return known if is_resting else set()
+    return known if is_resting else {each for each in known if each.value in seen.in_use}
 
 
 def deployment_spec(workflow: Workflow, tenant_slug: str, environment: Environment) -> DeploymentSpec:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, exists, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from flows.states import StepStatus, is_final
+from flows.states import ExecutionStatus, StepStatus, is_final
 from platform_api.db.conditions import contains_text, in_project, public_or_owned
-from platform_api.db.enums import TenantRole
+from platform_api.db.enums import ResourceStatus, TenantRole
 from platform_api.db.lineage import next_version
 from platform_api.db.models import (
     Agent,
@@ -123,6 +124,31 @@ class WorkflowRepository(Repository[Workflow]):
         if row is None:
             raise NotFound(f"There is no workflow {workflow_id}")
         return row
+
+    async def environments_in_use(self, workflow_id: UUID) -> frozenset[str]:
+        """Where runs of the workflow are to begin, are under way or wait."""
+        mine = (col(Execution.tenant_id) == self.tenant_id, col(Execution.workflow_id) == workflow_id)
+        found = await self.session.scalars(select(col(Execution.environment)).where(*mine, *_UNFINISHED).distinct())
+        return frozenset(environment.value for environment in found)
+
+
+async def find_abandoned(session: AsyncSession, *, limit: int) -> list[tuple[UUID, UUID]]:
+    """Workflows that have gone, of all tenants, whose last run has ended and that Prefect still knows.
+
+    Each with its tenant.
+    """
+    gone = or_(col(Workflow.deleted_at).is_not(None), col(Workflow.status) == ResourceStatus.ARCHIVED)
+    known = col(Workflow.prefect_deployment_ids) != {}
+    in_use = exists().where(col(Execution.workflow_id) == col(Workflow.id), *_UNFINISHED)
+    statement = select(col(Workflow.id), col(Workflow.tenant_id)).where(known, gone, ~in_use)
+    return list((await session.execute(statement.order_by(col(Workflow.id)).limit(limit))).tuples())
+
+
+_UNFINISHED = (
+    col(Execution.status).in_([status for status in ExecutionStatus if not is_final(status)]),
+    col(Execution.parent_execution_id).is_(None),
+)
+"""Runs that need a deployment in Prefect: nested ones go with the run around them."""
 
 
 class StepRepository(Repository[WorkflowStep]):

@@ -8,13 +8,16 @@ import httpx
 import pytest
 from sqlmodel import col, select
 
-from flows.states import Environment
+from flows.runtime.ports import RunOutcome
+from flows.states import Environment, ExecutionStatus
 from platform_api.access.principal import TenantRole
 from platform_api.access.scope import tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Workflow, WorkflowStep
+from platform_api.resources.workflows.departures import Departures
 from platform_api.settings import Settings
 from tests.factories.api import Api, agent_body, colleague, owner, step, workflow_body
+from tests.factories.waits import a_waiting_run
 from tests.fakes.orchestrator import FakeOrchestrator
 from tests.fixtures.http import error_of
 
@@ -391,6 +394,27 @@ class TestPrefect:
         path = f"/workflows/{workflow['id']}"
         answer = await (api.send("DELETE", path) if how == "deleted" else api.patch(path, {"status": how}))
         assert answer.is_success
+        assert orchestrator.deployments == {}
+        assert (await row_of(sessions, api, workflow)).prefect_deployment_ids == {}
+
+    @pytest.mark.parametrize("how", ["ARCHIVED", "deleted"])
+    async def test_what_stops_keeps_its_place_until_its_last_run_has_ended(
+        self, api: Api, orchestrator: FakeOrchestrator, sessions: Sessions, how: str
+    ) -> None:
+        workflow = await api.active_workflow(schedule={"cron": "0 6 * * *"})
+        run = await a_waiting_run(api, sessions, orchestrator, workflow)
+        path = f"/workflows/{workflow['id']}"
+        answer = await (api.send("DELETE", path) if how == "deleted" else api.patch(path, {"status": how}))
+        assert answer.is_success
+        ((deployment_id, spec),) = orchestrator.deployments.items()
+        assert spec.schedule is None
+        await Departures(sessions, orchestrator).sweep()
+        assert set(orchestrator.deployments) == {deployment_id}
+        await run.journal.run_finished(run.execution_id, RunOutcome(status=ExecutionStatus.COMPLETED))
+        orchestrator.available = False
+        assert await Departures(sessions, orchestrator).sweep() == 0
+        orchestrator.available = True
+        assert await Departures(sessions, orchestrator).sweep() >= 1
         assert orchestrator.deployments == {}
         assert (await row_of(sessions, api, workflow)).prefect_deployment_ids == {}
 
