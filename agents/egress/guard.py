@@ -5,6 +5,8 @@ import ipaddress
 import re
 import socket
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx2
 
@@ -21,13 +23,19 @@ SETTING = "EGRESS_ALLOW"
 MAX_PORT = 65535
 DEFAULT_PORTS = {"http": 80, "https": 443}
 LOOK_UP_SECONDS = 10.0
+MAX_LOOK_UPS = 32
 PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(/[A-Za-z0-9._~!$&'()*+,;=:@%/\-]*)?", re.IGNORECASE)
 """What every parser of URLs reads the same way: a library has one of its own."""
 
 
+_look_ups = ThreadPoolExecutor(MAX_LOOK_UPS, thread_name_prefix="look-up")
+"""Their own, so that a name server which never answers holds up nothing else that needs a thread."""
+
+
 async def resolve(host: str, port: int) -> list[str]:
     """The system's resolver, off the event loop."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_look_ups, ask)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
@@ -49,9 +57,10 @@ class Guard:
             raise egress_refused("user name and password in a URL are not allowed; use `auth` instead")
         if url.port is not None and not 0 < url.port <= MAX_PORT:
             raise egress_refused(f"{url.port} is no port")
-        literal = _literal(url.host)
+        host = url.raw_host.decode("ascii")
+        literal = _literal(host)
         if literal is not None:
-            self._permitted(url.host, [literal])
+            self._permitted(host, [literal])
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """The permitted addresses of `host` after a single look-up; never empty."""
@@ -81,7 +90,7 @@ class Guard:
         except httpx2.InvalidURL:
             raise egress_refused("the endpoint cannot be understood; write https://host:port/path") from None
         self.check_url(parsed)
-        return await self.check_host(parsed.host, parsed.port or DEFAULT_PORTS[parsed.scheme])
+        return await self.check_host(parsed.raw_host.decode("ascii"), parsed.port or DEFAULT_PORTS[parsed.scheme])
 
     async def _look_up(self, host: str, port: int) -> list[Address]:
         literal = _literal(host)
@@ -99,12 +108,10 @@ class Guard:
         permitted = [address for address in found if address not in refused]
         if permitted:
             return permitted
-        address, reason = next(iter(refused.items()))
-        where = str(address) if host.strip("[]") == str(address) else f"{host} ({address})"
         raise egress_refused(
-            f"{where} may not be reached: the address is {reason}; the operator can allow it in {SETTING}",
+            f"{host} may not be reached: {_described(host, *next(iter(refused.items())))}; "
+            f"the operator can allow it in {SETTING}",
             host=host,
-            address=str(address),
         )
 
     def _refusal(self, address: Address) -> str | None:
@@ -116,6 +123,12 @@ def _literal(host: str) -> Address | None:
         return parse_host(normal_name(host))
     except ValueError as error:
         raise egress_refused(str(error)) from None
+
+
+def _described(host: str, address: Address, reason: str) -> str:
+    """Never says what a name resolves to: the names of an inner network are none of a tenant's business."""
+    spelled_out = _literal(host) is not None
+    return f"{address} is {reason}" if spelled_out else f"its address is {reason}"
 
 
 def _parsed(addresses: list[str]) -> list[Address]:

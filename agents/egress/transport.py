@@ -17,14 +17,15 @@ from functools import cache
 import httpcore2
 import httpx2
 
+from agents.egress.connections import ConnectionPool
 from agents.egress.guard import Guard, Resolver, egress_refused, resolve
 from agents.egress.policy import EgressPolicy
 
-MAX_CONNECTIONS, MAX_IDLE, IDLE_SECONDS = 200, 50, 30.0
 MAX_ADDRESSES_TRIED = 4
 
-# Its debug log spells out every header, credentials included.
-logging.getLogger("hpack").setLevel(logging.INFO)
+# Their debug logs spell out headers, credentials included.
+for _chatty in ("hpack", "httpcore2"):
+    logging.getLogger(_chatty).setLevel(logging.INFO)
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -77,15 +78,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._guard = Guard(policy, resolver)
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls or _tls_context(),
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=MAX_IDLE,
-            keepalive_expiry=IDLE_SECONDS,
-            http1=True,
-            http2=True,
-            network_backend=GuardedBackend(self._guard, network or httpcore2.AnyIOBackend()),
-        )
+        backend = GuardedBackend(self._guard, network or httpcore2.AnyIOBackend())
+        self._pool = ConnectionPool(tls or _tls_context(), backend)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self._guard.check_url(request.url)

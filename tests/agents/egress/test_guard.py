@@ -14,7 +14,7 @@ from agents.egress.guard import Guard
 from agents.egress.outgoing import parse_url
 from agents.egress.policy import EgressPolicy
 from agents.egress.transport import GuardedTransport
-from agents.errors import EgressRefused
+from agents.errors import ConnectionFailed, EgressRefused
 from tests.agents.certificates import certificate
 from tests.agents.conftest import LOCAL
 from tests.agents.http_server import Server, http_server
@@ -82,6 +82,9 @@ LOOPBACKS = [
     "LOCALHOST",
     "some.localhost",
     "127。0。0。1",
+    "00000177.1",
+    "127.0.0.1..",
+    "localhost..",
 ]
 INTERNAL = [
     "10.0.0.1",
@@ -106,6 +109,12 @@ INTERNAL = [
     "[2001:0:7f00:1::]",
     "[64:ff9b::a9fe:a9fe]",
     "[::ffff:8.8.8.8]",
+    "[64:ff9b:1::1]",
+    "[2002::]",
+    "[3fff::1]",
+    "[4000::1]",
+    "[5f00::1]",
+    "[100::1]",
 ]
 
 
@@ -137,6 +146,26 @@ async def test_inner_addresses_are_refused_in_every_notation_without_a_look_up(h
         "http://0x7g.1/",
         "http://example.com:0/",
         "http://example.com:70000/",
+        "http://127.0.0.%31/",
+        "http://%6c%6fcalhost/",
+        "http://127.0.0.1%2eexample.com/",
+        "http://127.0.0.1%00.example.com/",
+        "http://a%0d%0aHost:b/",
+        "http://ⓛocalhost/",
+        "http://loc\u00adalhost/",
+        "http://①②⑦.⓪.⓪.①/",
+        "http://١٢٧.٠.٠.١/",
+        "http://127.0.0.1\u200b/",
+        "http://127.0.0.1,8.8.8.8/",
+        "http://[fe80::1%25eth0]/",
+        "http://[2606:4700:4700::1111%25lo]/",
+        "http://[::1].example/",
+        "http://[v1.a]/",
+        "http://../",
+        "http://./",
+        "http://a..b/",
+        f"http://{'a' * 64}.example/",
+        f"http://{'a.' * 130}example/",
     ],
 )
 async def test_other_schemes_user_names_and_nonsense_are_refused(url: str) -> None:
@@ -154,13 +183,16 @@ def test_names_are_not_taken_for_addresses(host: str) -> None:
     assert parse_host(host) is None
 
 
-@pytest.mark.parametrize("answer", [["127.0.0.1"], ["10.1.1.1", "::1"], ["169.254.169.254"], ["::ffff:10.0.0.1"]])
+@pytest.mark.parametrize(
+    "answer",
+    [["127.0.0.1"], ["10.1.1.1", "::1"], ["169.254.169.254"], ["::ffff:10.0.0.1"], ["fe80::1%eth0"], ["::1%1"]],
+)
 async def test_a_name_that_resolves_to_an_inner_address_is_refused(answer: list[str]) -> None:
+    """The message does not say which: tenants learn nothing about the inner network's names."""
     with pytest.raises(EgressRefused) as caught:
         await Guard(NOTHING, Resolver(answer)).addresses("inner.example", 80)
-    refused = str(ipaddress.ip_address(answer[0]))
-    assert caught.value.details["address"] == refused
-    assert refused in caught.value.message
+    assert "inner.example" in caught.value.message
+    assert not any(address in f"{caught.value.message} {caught.value.details}" for address in answer)
 
 
 async def test_of_mixed_addresses_only_the_public_ones_are_used() -> None:
@@ -237,3 +269,58 @@ async def test_tls_is_checked_against_the_name_not_the_address(tmp_path: Path) -
         with pytest.raises(httpx2.ConnectError):
             await transport.handle_async_request(httpx2.Request("GET", server.url(host="wrong.example")))
     assert server.server_names == ["right.example", "wrong.example"]
+
+
+@pytest.mark.parametrize("public", ["8.8.8.8", "2606:4700:4700::1111"])
+async def test_a_library_may_be_given_a_host_with_public_addresses_only(public: str) -> None:
+    assert await Guard(NOTHING, Resolver([public])).check_host("db.example", 5432) == [public]
+    with pytest.raises(EgressRefused):
+        await Guard(NOTHING, Resolver([public, "10.0.0.1"])).check_host("db.example", 5432)
+    allowed = EgressPolicy(allow=("10.0.0.0/8",))
+    assert await Guard(allowed, Resolver([public, "10.0.0.1"])).check_host("db.example", 5432) == [public, "10.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    "host", ["127.1", "localhost", "[::1]", "0x7f000001", "db.example/x", "a@b", "a,b", "/tmp", ""]
+)
+async def test_a_library_is_given_no_inner_address_and_nothing_that_is_no_host(host: str) -> None:
+    with pytest.raises(EgressRefused):
+        await Guard(NOTHING, Resolver(["8.8.8.8"])).check_host(host, 5432)
+
+
+async def test_a_library_is_given_no_name_that_cannot_be_resolved() -> None:
+    async def fail(host: str, port: int) -> list[str]:
+        raise OSError(-2, "Name or service not known")
+
+    with pytest.raises(ConnectionFailed):
+        await Guard(NOTHING, fail).check_host("nowhere.example", 5432)
+
+
+@pytest.mark.parametrize("endpoint", ["https://s3.example", "http://s3.example:9000/a", "https://[2606:4700::1]:9000"])
+async def test_a_library_may_be_given_the_endpoint_of_a_public_service(endpoint: str) -> None:
+    assert await Guard(NOTHING, Resolver(["8.8.8.8"])).check_endpoint(endpoint)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://127.0.0.1:9000",
+        "http://localhost:9000",
+        "http://[::ffff:169.254.169.254]",
+        "https://user:password@s3.example",
+        "https://s3.example\\@127.0.0.1",
+        "https://s3.example#@127.0.0.1",
+        "https://s3.example?x=@127.0.0.1",
+        "https://s3.example\t.example",
+        "https://s3.example:0",
+        "https://s3.example:99999",
+        "s3://bucket",
+        "file:///etc",
+        "//s3.example",
+        "s3.example",
+        "",
+    ],
+)
+async def test_a_library_is_given_no_endpoint_that_parsers_may_read_in_two_ways(endpoint: str) -> None:
+    with pytest.raises(EgressRefused):
+        await Guard(NOTHING, Resolver(["8.8.8.8"])).check_endpoint(endpoint)

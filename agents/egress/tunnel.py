@@ -1,0 +1,140 @@
+"""A proxy on loopback for libraries that open connections by themselves and can be told to use a proxy.
+
+Each connection that such a library asks for is made here, behind the guard and to the address that the guard has seen:
+no redirect that the library follows and no second look-up of a name leads past it.
+
+    async with Tunnel(Guard(policy)) as tunnel:
+        options = {"proxy_url": tunnel.url, …}
+"""
+
+import asyncio
+import base64
+import contextlib
+import hmac
+import secrets
+
+import httpx2
+
+from agents.egress.guard import DEFAULT_PORTS, Guard
+from agents.errors import AgentError
+
+MAX_HEAD = 64 * 1024
+CHUNK = 256 * 1024
+CONNECT_SECONDS = 10.0
+MAX_ADDRESSES_TRIED = 4
+_OWN_HEADERS = (b"proxy-authorization", b"proxy-connection", b"connection", b"keep-alive")
+
+
+class Tunnel:
+    """Open as long as its context; only who knows its URL gets through. `refusal` is the last thing it refused."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.refusal: AgentError | None = None
+        self._guard = guard
+        self._key = secrets.token_urlsafe(24)
+        self._expected = b"Basic " + base64.b64encode(f"tunnel:{self._key}".encode())
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "Tunnel":
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=MAX_HEAD)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections)
+
+    @property
+    def url(self) -> str:
+        """What the library is told, with the password in it."""
+        assert self._server is not None
+        port = self._server.sockets[0].getsockname()[1]
+        return f"http://tunnel:{self._key}@127.0.0.1:{port}"
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+                head = _Head(await reader.readuntil(b"\r\n\r\n"))
+                if not hmac.compare_digest(head.authorization, self._expected):
+                    writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+                    return
+                await self._forward(head, reader, writer)
+        finally:
+            writer.close()
+
+    async def _forward(self, head: "_Head", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there, to_there = await self._connect(head)
+        except AgentError as error:
+            self.refusal = error
+            writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return
+        except (OSError, TimeoutError):
+            writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return
+        try:
+            if head.is_connect:
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                to_there.write(head.for_origin())
+            await asyncio.gather(_relay(reader, to_there), _relay(there, writer))
+        finally:
+            to_there.close()
+
+    async def _connect(self, head: "_Head") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """To one of the addresses that may be reached; raises `EgressRefused`, `OSError` or `TimeoutError`."""
+        self._guard.check_url(head.url)
+        port = head.url.port or DEFAULT_PORTS[head.url.scheme]
+        async with asyncio.timeout(CONNECT_SECONDS):
+            addresses = await self._guard.addresses(head.url.host, port)
+            failure = OSError("no address")
+            for address in addresses[:MAX_ADDRESSES_TRIED]:
+                try:
+                    return await asyncio.open_connection(address, port)
+                except OSError as error:
+                    failure = error
+        raise failure
+
+
+class _Head:
+    """The start of a request as a proxy gets it; raises `ValueError` for anything else."""
+
+    def __init__(self, raw: bytes) -> None:
+        first, *headers = raw.removesuffix(b"\r\n\r\n").split(b"\r\n")
+        self.method, target, self._version = first.split(b" ")
+        self._headers = headers
+        self.is_connect = self.method == b"CONNECT"
+        try:
+            self.url = httpx2.URL(f"https://{target.decode()}/" if self.is_connect else target.decode())
+        except httpx2.InvalidURL as error:
+            raise ValueError("no URL") from error
+
+    @property
+    def authorization(self) -> bytes:
+        found = (line for line in self._headers if line.lower().startswith(b"proxy-authorization:"))
+        return next(found, b":").partition(b":")[2].strip()
+
+    def for_origin(self) -> bytes:
+        """As the server gets it; one request for each connection, since the next may go elsewhere."""
+        kept = [line for line in self._headers if line.partition(b":")[0].strip().lower() not in _OWN_HEADERS]
+        start = b" ".join((self.method, self.url.raw_path, self._version))
+        return b"\r\n".join((start, *kept, b"Connection: close", b"", b""))
+
+
+async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Until the end of what is sent in one direction, which ends that direction alone."""
+    with contextlib.suppress(OSError):
+        while part := await reader.read(CHUNK):
+            writer.write(part)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()

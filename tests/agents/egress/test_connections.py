@@ -1,0 +1,144 @@
+"""What is kept of a connection for the next request, and what must not be."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from agents.egress.policy import EgressPolicy
+from agents.egress.transport import GuardedTransport
+from agents.egress.transports import Transports
+from agents.errors import EgressRefused
+from tests.agents.certificates import certificate
+from tests.agents.conftest import LOCAL
+from tests.agents.http2_server import Http2Server, http2_server
+from tests.agents.http_server import Received, Server, json_reply, reply
+
+Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
+ADDRESSES = {"a.example": "127.0.0.1", "b.example": "127.0.0.1", "inner.example": "10.0.0.1"}
+
+
+async def resolver(host: str, port: int) -> list[str]:
+    return [ADDRESSES[host]]
+
+
+@pytest.fixture(scope="module")
+def http2_tls(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
+    return certificate(tmp_path_factory.mktemp("tls"), *ADDRESSES)
+
+
+@pytest.fixture
+async def http2(http2_tls: Contexts) -> AsyncIterator[Http2Server]:
+    async with http2_server(http2_tls[0]) as running:
+        yield running
+
+
+@pytest.fixture
+async def transport(http2_tls: Contexts) -> AsyncIterator[GuardedTransport]:
+    async with GuardedTransport(LOCAL, resolver=resolver, tls=http2_tls[1]) as made:
+        yield made
+
+
+async def get(transport: GuardedTransport, url: str, method: str = "GET") -> bytes:
+    response = await transport.handle_async_request(httpx2.Request(method, url))
+    try:
+        return await response.aread()
+    finally:
+        await response.aclose()
+
+
+async def test_requests_to_one_host_share_an_http2_connection(transport: GuardedTransport, http2: Http2Server) -> None:
+    url = http2.url("/", "a.example")
+    await get(transport, url)
+    assert await asyncio.gather(*[get(transport, url) for _ in range(20)]) == [b"hello"] * 20
+    assert http2.connections == 1
+
+
+@pytest.mark.case(17)
+async def test_a_certificate_for_several_hosts_lets_no_request_past_the_guard(
+    transport: GuardedTransport, http2: Http2Server
+) -> None:
+    """Browsers would send requests for all of its names over one HTTP/2 connection."""
+    await get(transport, http2.url("/", "a.example"))
+    with pytest.raises(EgressRefused):
+        await get(transport, http2.url("/", "inner.example"))
+    assert http2.authorities == [f"a.example:{http2.port}"]
+    await get(transport, http2.url("/", "b.example"))
+    assert http2.connections == 2
+
+
+async def test_an_http2_answer_that_is_given_up_is_stopped(transport: GuardedTransport, http2: Http2Server) -> None:
+    """Or it would use up the window of the connection, and all other requests on it would wait for ever."""
+    async with asyncio.timeout(60):
+        await get(transport, http2.url("/", "a.example"))
+        for _ in range(3):
+            http2.reset.clear()
+            request = httpx2.Request("GET", http2.url("/endless", "a.example"))
+            response = await transport.handle_async_request(request)
+            async for _part in response.stream:
+                break
+            await response.aclose()
+            await http2.reset.wait()
+            assert await get(transport, http2.url("/", "a.example")) == b"hello"
+    assert http2.connections == 1
+
+
+async def test_an_http2_request_that_is_cancelled_is_stopped(transport: GuardedTransport, http2: Http2Server) -> None:
+    async with asyncio.timeout(60):
+        await get(transport, http2.url("/", "a.example"))
+        waiting = asyncio.ensure_future(get(transport, http2.url("/silent", "a.example")))
+        await http2.left_waiting.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await http2.reset.wait()
+        assert await get(transport, http2.url("/", "a.example")) == b"hello"
+    assert http2.connections == 1
+
+
+POISON = json_reply({"poison": True})
+
+
+@pytest.mark.parametrize(("method", "first"), [("GET", json_reply(1) + POISON), ("HEAD", reply(200) + POISON)])
+async def test_what_comes_after_an_answer_is_not_taken_for_the_next(server: Server, method: str, first: bytes) -> None:
+    server.answers = [first, json_reply(2)]
+    async with GuardedTransport(LOCAL) as transport:
+        await get(transport, server.url(), method)
+        assert await get(transport, server.url()) == b"2"
+
+
+async def test_a_late_body_of_head_is_not_taken_for_the_next_answer(server: Server) -> None:
+    asked_again = asyncio.Event()
+
+    async def late(_request: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(200))
+        await asked_again.wait()
+        writer.write(POISON)
+
+    server.answers = [late, json_reply(2)]
+    async with GuardedTransport(LOCAL) as transport:
+        await get(transport, server.url(), "HEAD")
+        second = asyncio.ensure_future(get(transport, server.url()))
+        await asyncio.sleep(0)
+        asked_again.set()
+        assert await second == b"2"
+
+
+async def test_each_policy_has_connections_of_its_own(server: Server) -> None:
+    transports = Transports()
+    assert transports.get(LOCAL) is transports.get(EgressPolicy(allow=LOCAL.allow))
+    await get(transports.get(LOCAL), server.url())
+    with pytest.raises(EgressRefused):
+        await get(transports.get(EgressPolicy()), server.url())
+    await transports.aclose()
+
+
+async def test_a_tls_handshake_that_stalls_ends_with_the_time_to_connect(server: Server) -> None:
+    """The server waits for the end of an HTTP request, which never comes."""
+    url = server.url().replace("http:", "https:")
+    request = httpx2.Request("GET", url, extensions={"timeout": {"connect": 0.1}})
+    async with asyncio.timeout(60), GuardedTransport(LOCAL) as transport:
+        with pytest.raises(httpx2.ConnectTimeout):
+            await transport.handle_async_request(request)
