@@ -1,12 +1,12 @@
 """What an executor is handed beside its spec and inputs. Everything outside the agent comes through here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from agents.egress.policy import EgressPolicy
-from agents.errors import ConfigInvalid
+from agents.errors import ConfigInvalid, Problem
 from agents.providers.budget import Budget, Unbounded
 from agents.providers.provider import NoProviders, Providers
 from agents.result import AgentResult, DatasetRef
@@ -35,15 +35,26 @@ class DatasetStore(Protocol):
         ...
 
 
+class SchemaCheck(Protocol):
+    """Tells what in a value breaks a JSON Schema, with paths from the value's root."""
+
+    def __call__(self, schema: Mapping[str, Any], value: Any) -> Sequence[Problem]: ...
+
+
+def no_schemas(schema: Mapping[str, Any], value: Any) -> Sequence[Problem]:
+    """Where nobody can check them."""
+    raise ConfigInvalid("schemas cannot be checked here")
+
+
 class Launcher(Protocol):
-    """Runs other agents inside this attempt: under its limits, budget and egress policy, in its log."""
+    """Runs other agents inside this attempt: under its time limit and egress policy, and in its log."""
 
     def agent(self, agent_id: str) -> AgentSpec:
         """The agent as the plan froze it; raises `ConfigInvalid` for one that the plan does not hold."""
         ...
 
-    async def run(self, agent_id: str, inputs: dict[str, Any]) -> AgentResult:
-        """Checks the inputs, runs the agent and checks its output; raises `AgentError`."""
+    async def run(self, agent_id: str, inputs: dict[str, Any], budget: Budget) -> AgentResult:
+        """Checks the inputs, runs the agent inside `budget` and checks its output; raises `AgentError`."""
         ...
 
 
@@ -54,7 +65,7 @@ class NoLauncher:
         """There is none."""
         raise ConfigInvalid(f"there is no agent `{agent_id}` to run here")
 
-    async def run(self, agent_id: str, inputs: dict[str, Any]) -> AgentResult:
+    async def run(self, agent_id: str, inputs: dict[str, Any], budget: Budget) -> AgentResult:
         """There is none."""
         raise ConfigInvalid(f"there is no agent `{agent_id}` to run here")
 
@@ -83,4 +94,5 @@ class AgentContext:
     """
     tell_text: Callable[[str], None] = lambda _text: None
     """Shows a piece of a model's answer to those who listen. Never blocks."""
+    check_schema: SchemaCheck = no_schemas
     launcher: Launcher = field(default_factory=NoLauncher)

@@ -25,6 +25,9 @@ class _Vendor:
     hosts: frozenset[str]
     models: Mapping[str, Price]
 
+    def price(self, model: str) -> Price | None:
+        return self.models.get(model) or self.models.get(_SNAPSHOT.sub("", model))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
@@ -42,8 +45,12 @@ class Catalogue:
         host = (urlsplit(base_url or DEFAULT_BASE_URLS.get(kind, "")).hostname or "").lower()
         for vendor in self.vendors:
             if host in vendor.hosts:
-                return vendor.models.get(model) or vendor.models.get(_SNAPSHOT.sub("", model))
+                return vendor.price(model)
         return None
+
+    def kinds_of(self, model: str) -> frozenset[ProviderKind]:
+        """Whose model it is known to be, by kind; none for what is in no list."""
+        return frozenset(kind for vendor in self.vendors if vendor.price(model) for kind in vendor.kinds)
 
     def models(self, kind: ProviderKind) -> Mapping[str, Price]:
         """What the vendor of a kind offers, to start a provider's list from."""
