@@ -22,6 +22,7 @@ from platform_api.resources.documentation.router import router as documentation
 from platform_api.resources.events.router import router as events
 from platform_api.resources.executions.router import router as executions
 from platform_api.resources.health.router import router as health
+from platform_api.resources.llm_providers.router import router as llm_providers
 from platform_api.resources.members.router import router as members
 from platform_api.resources.project_setup.router import router as project_setup
 from platform_api.resources.projects.router import router as projects
@@ -79,6 +80,8 @@ v1.include_router(project_setup)
 v1.include_router(projects)
 # /api/v1/secrets, /api/v1/projects/{id}/secrets
 v1.include_router(secrets)
+# /api/v1/llm-providers
+v1.include_router(llm_providers)
 # /api/v1/agents
 v1.include_router(agents)
 # /api/v1/workflows

@@ -1,4 +1,4 @@
-"""Brings every secret under the newest encryption key, while everything goes on running."""
+"""Brings secrets and credentials under the newest encryption key, while everything goes on running."""
 
 import asyncio
 import sys

@@ -45,6 +45,11 @@ GRANTS: Mapping[Permission, Grant] = {
     Permission.EXECUTIONS_RESUME: Grant(roles=_EVERYBODY, machine=True),  # `executions.answering` says who answers what
     Permission.INVITATIONS_DELETE: Grant(roles=_MANAGERS),
     Permission.INVITATIONS_READ: Grant(roles=_MANAGERS),
+    Permission.LLM_PROVIDERS_CREATE: Grant(roles=_MANAGERS),
+    Permission.LLM_PROVIDERS_DELETE: Grant(roles=_MANAGERS),
+    Permission.LLM_PROVIDERS_EXECUTE: Grant(roles=_MANAGERS),
+    Permission.LLM_PROVIDERS_READ: Grant(roles=_EVERYBODY),
+    Permission.LLM_PROVIDERS_UPDATE: Grant(roles=_MANAGERS),
     Permission.MEMBERS_CREATE: Grant(roles=_MANAGERS),
     Permission.MEMBERS_DELETE: Grant(roles=_EVERYBODY),  # to leave; `members.rules` says who removes others
     Permission.MEMBERS_READ: Grant(roles=_EVERYBODY),

@@ -38,15 +38,6 @@ class ActorKind(StrEnum):
     SYSTEM = "system"
 
 
-class ProviderKind(StrEnum):
-    """The wire format of an LLM provider."""
-
-    OPENAI = "OPENAI"
-    ANTHROPIC = "ANTHROPIC"
-    OPENAI_COMPATIBLE = "OPENAI_COMPATIBLE"
-    FAKE = "FAKE"
-
-
 class ResourceStatus(StrEnum):
     """Life of an agent or a workflow."""
 

@@ -197,6 +197,11 @@ async def _project(world: World, caller: Api, whose: Whose) -> dict[str, str]:
     return {"project_id": created["project"]["id"]}
 
 
+async def _provider(world: World, caller: Api, whose: Whose) -> dict[str, str]:
+    provider = await world.maker(whose).made("/llm-providers", {"name": f"Provider {uuid4().hex}", "kind": "FAKE"})
+    return {"provider_id": provider["id"]}
+
+
 async def _key(world: World, caller: Api, whose: Whose) -> dict[str, str]:
     key = await world.maker(whose).made("/api-keys", {"name": "theirs", "scopes": ["agents:read"]})
     await world.change(ApiKey, UUID(key["id"]), user_id=world.owner(caller, whose))
@@ -312,6 +317,7 @@ KINDS: Mapping[str, Kind] = {
     "/api-keys/{key_id}": Kind(_key, _personal),
     "/auth/sessions/{session_id}": Kind(_session, _hidden),
     "/executions/{execution_id}": Kind(_execution, _owned, shareable=True),
+    "/llm-providers/{provider_id}": Kind(_provider, _of_tenant),
     "/projects/{project_id}": Kind(_project, _of_tenant),
     "/projects/{project_id}/secrets/{name}": Kind(_project_secret, _of_tenant),
     "/secrets/{name}": Kind(_secret, _named),

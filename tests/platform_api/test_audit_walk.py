@@ -231,13 +231,18 @@ AGENT, WORKFLOW, TEMPLATE = "/agents/{agent_id}", "/workflows/{workflow_id}", "/
 PROJECT, KEY, SECRET = "/projects/{project_id}", "/api-keys/{key_id}", "/secrets/{name}"
 PROJECTS_SECRET, MEMBERS = "/projects/{project_id}/secrets/{name}", "/tenants/current/members"
 MEMBER, INVITATION = "/tenants/current/members/{user_id}", "/tenants/current/invitations/{invitation_id}"
-EXECUTION = "/executions/{execution_id}"
+EXECUTION, PROVIDER = "/executions/{execution_id}", "/llm-providers/{provider_id}"
 RESTORE = "/workflows/{workflow_id}/versions/{number}/restore"
 MADE, CHANGED, GONE, EVENT = Shape
 
 
 def a_secret() -> Any:
     return {"value": canary()}
+
+
+def a_provider() -> Any:
+    credentials = {"apiKey": canary(), "headers": {"X-Team": canary()}}
+    return {"name": f"Provider {uuid4().hex}", "kind": "OPENAI", "credentials": credentials}
 
 
 TOLD: Mapping[tuple[str, str], Told] = {
@@ -272,6 +277,14 @@ TOLD: Mapping[tuple[str, str], Told] = {
         *("execution.retry", "execution", MADE, answered("started", "0", "executionId")), going_on
     ),
     ("POST", f"{EXECUTION}/resume"): Told("execution.resume", "execution", EVENT, named("execution_id"), answering),
+    ("POST", "/llm-providers"): Told(
+        *("llm-provider.create", "llm-provider", MADE, answered("id")), sending("/llm-providers", a_provider)
+    ),
+    ("PATCH", PROVIDER): Told(
+        *("llm-provider.update", "llm-provider", CHANGED, named("provider_id")),
+        sending(PROVIDER, lambda: {"priority": 7, "credentials": {"apiKey": canary()}}),
+    ),
+    ("DELETE", PROVIDER): Told("llm-provider.delete", "llm-provider", GONE, named("provider_id")),
     ("POST", "/projects"): Told("project.create", "project", MADE, answered("project", "id")),
     ("PATCH", PROJECT): Told("project.update", "project", CHANGED, named("project_id")),
     ("DELETE", PROJECT): Told("project.delete", "project", GONE, named("project_id")),

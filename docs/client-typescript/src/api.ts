@@ -38,6 +38,9 @@ import type {
   Instantiation,
   InvitationView,
   IssuedApiKey,
+  LlmProviderCreate,
+  LlmProviderUpdate,
+  LlmProviderView,
   LogLevel,
   LogView,
   Login,
@@ -52,6 +55,7 @@ import type {
   ProjectCreated,
   ProjectUpdate,
   ProjectView,
+  ProviderKind,
   Readiness,
   Refresh,
   RefreshedView,
@@ -212,6 +216,8 @@ export interface ListExecutionsQuery {
   to?: string | null;
   /** The workflow that it belongs to */
   workflowId?: string | null;
+  /** runs nested in this one, directly */
+  parentExecutionId?: string | null;
   /** Page, counted from 1 */
   page?: number;
   /** Rows of one page */
@@ -228,6 +234,22 @@ export interface ListInvitationsQuery {
   page?: number;
   /** Rows of one page */
   pageSize?: number;
+}
+
+/** What `listLlmProviders` is narrowed to. */
+export interface ListLlmProvidersQuery {
+  /** which protocol they speak */
+  kind?: ProviderKind | null;
+  /** whether runs may ask them */
+  isActive?: boolean | null;
+  /** Page, counted from 1 */
+  page?: number;
+  /** Rows of one page */
+  pageSize?: number;
+  /** Field to sort by */
+  sortBy?: "createdAt" | "name" | "priority" | "updatedAt";
+  /** Direction */
+  sortOrder?: SortOrder;
 }
 
 /** What `listMembers` is narrowed to. */
@@ -398,6 +420,8 @@ export interface RetryExecutionsQuery {
   to?: string | null;
   /** The workflow that it belongs to */
   workflowId?: string | null;
+  /** runs nested in this one, directly */
+  parentExecutionId?: string | null;
 }
 
 /** What `streamExecution` is narrowed to. */
@@ -488,6 +512,17 @@ export class Turbocat extends Transport {
     }, options);
   }
 
+  /** Makes a provider; its credentials are encrypted, opened by workers alone and never shown again. */
+  createLlmProvider(body: LlmProviderCreate, options: CallOptions = {}): Promise<LlmProviderView> {
+    return this.call<LlmProviderView>({
+      method: "POST",
+      path: "/api/v1/llm-providers",
+      answer: "data",
+      body,
+      takesKey: true,
+    }, options);
+  }
+
   /** Makes a project with a key of its own, which is in this answer alone, and where wanted with a first agent. */
   createProject(body: ProjectCreate, options: CallOptions = {}): Promise<ProjectCreated> {
     return this.call<ProjectCreated>({
@@ -549,6 +584,15 @@ export class Turbocat extends Transport {
     return this.call<void>({
       method: "DELETE",
       path: `/api/v1/api-keys/${segment(keyId)}`,
+      answer: "nothing",
+    }, options);
+  }
+
+  /** Deletes a provider and destroys its credentials; calls that have begun end as they would have. */
+  deleteLlmProvider(providerId: string, options: CallOptions = {}): Promise<void> {
+    return this.call<void>({
+      method: "DELETE",
+      path: `/api/v1/llm-providers/${segment(providerId)}`,
       answer: "nothing",
     }, options);
   }
@@ -723,6 +767,15 @@ export class Turbocat extends Transport {
       path: "/health",
       answer: "whole",
       open: true,
+    }, options);
+  }
+
+  /** One provider, with the prices that its calls are counted with. */
+  getLlmProvider(providerId: string, options: CallOptions = {}): Promise<LlmProviderView> {
+    return this.call<LlmProviderView>({
+      method: "GET",
+      path: `/api/v1/llm-providers/${segment(providerId)}`,
+      answer: "data",
     }, options);
   }
 
@@ -921,6 +974,16 @@ export class Turbocat extends Transport {
     return this.call<Page<InvitationView>>({
       method: "GET",
       path: "/api/v1/tenants/current/invitations",
+      answer: "page",
+      query,
+    }, options);
+  }
+
+  /** The tenant's providers in the order in which runs ask them. */
+  listLlmProviders(query: ListLlmProvidersQuery = {}, options: CallOptions = {}): Promise<Page<LlmProviderView>> {
+    return this.call<Page<LlmProviderView>>({
+      method: "GET",
+      path: "/api/v1/llm-providers",
       answer: "page",
       query,
     }, options);
@@ -1314,6 +1377,16 @@ export class Turbocat extends Transport {
     return this.call<TenantView>({
       method: "PATCH",
       path: "/api/v1/tenants/current",
+      answer: "data",
+      body,
+    }, options);
+  }
+
+  /** Changes what the body names; calls that begin from now on see it. Credentials stay with their address. */
+  updateLlmProvider(providerId: string, body: LlmProviderUpdate, options: CallOptions = {}): Promise<LlmProviderView> {
+    return this.call<LlmProviderView>({
+      method: "PATCH",
+      path: `/api/v1/llm-providers/${segment(providerId)}`,
       answer: "data",
       body,
     }, options);

@@ -281,6 +281,13 @@ export interface Checks {
   workers: WorkersCheck;
 }
 
+/** What a provider wants to be shown; replaced as a whole. */
+export interface Credentials {
+  apiKey?: string | null;
+  /** sent beside the key */
+  headers?: Record<string, unknown>;
+}
+
 /** PostgreSQL. */
 export interface DatabaseCheck {
   status: "up" | "down";
@@ -570,6 +577,58 @@ export interface Limits {
   timeoutSeconds?: number | null;
 }
 
+/** A new provider. OPENAI and ANTHROPIC know their own address; OPENAI_COMPATIBLE needs one, FAKE takes none. */
+export interface LlmProviderCreate {
+  name: string;
+  kind: ProviderKind;
+  baseUrl?: string | null;
+  credentials?: Credentials | null;
+  /** empty: it is asked for whatever model an agent names */
+  models?: ModelFields[];
+  /** what a FAKE provider answers */
+  script?: Record<string, unknown>;
+  /** lower ones are asked first */
+  priority?: number;
+  /** whether runs may ask it */
+  isActive?: boolean;
+}
+
+/** Changes to a provider: what is left out stays. The defaults below are never stored. */
+export interface LlmProviderUpdate {
+  name?: string;
+  /** cannot change; accepted when it is the same */
+  kind?: ProviderKind | null;
+  /** another address needs its credentials in the same body */
+  baseUrl?: string | null;
+  /** replaces them; null takes them away, the mask leaves them */
+  credentials?: Credentials | "********" | null;
+  models?: ModelFields[];
+  script?: Record<string, unknown>;
+  /** lower ones are asked first */
+  priority?: number;
+  isActive?: boolean;
+  version?: number | null;
+}
+
+/** A provider as it stands. */
+export interface LlmProviderView {
+  id: string;
+  name: string;
+  kind: ProviderKind;
+  baseUrl: string | null;
+  /** the mask where there are any */
+  credentials: "********" | null;
+  models: ModelView[];
+  /** what calls are counted with, own prices and the catalogue's */
+  prices: PriceView[];
+  script: Record<string, unknown>;
+  priority: number;
+  isActive: boolean;
+  version: number;
+  createdAt: string;
+  updatedAt: string;
+}
+
 /** `event: log`. */
 export interface LogEvent {
   event: "log";
@@ -644,6 +703,18 @@ export interface Meta {
   requestId: string;
 }
 
+/** A model that a provider offers. Without a price that of the shipped catalogue holds, where it knows one. */
+export interface ModelFields {
+  name: string;
+  price?: PriceFields | null;
+}
+
+/** A model with the tenant's own price. */
+export interface ModelView {
+  name: string;
+  price?: PriceFields | null;
+}
+
 /** A step; `status` is that of the execution that was asked for. */
 export interface NodeView {
   /** the step's key */
@@ -709,6 +780,30 @@ export interface PositionView {
 export interface PrefectCheck {
   status: "up" | "down";
   responseTimeMs: number | null;
+}
+
+/** What a model costs, in USD per million tokens. */
+export interface PriceFields {
+  /** USD per million tokens */
+  prompt: number;
+  /** USD per million tokens */
+  completion: number;
+  /** of prompt tokens from the provider's cache; null: as others */
+  cached?: number | null;
+}
+
+/** Who says what a model costs: the tenant, the catalogue that is shipped with the platform, or nobody has to. */
+export type PriceSource = "OWN" | "CATALOGUE" | "FAKE";
+
+/** What a model costs as its calls are counted now. Where nobody knows, all of it is null and so is their cost. */
+export interface PriceView {
+  model: string;
+  prompt: number | null;
+  completion: number | null;
+  cached: number | null;
+  source: PriceSource | null;
+  /** the day on which the catalogue's price was true */
+  asOf: string | null;
 }
 
 /** One thing wrong: where, which rule, what to change. */
@@ -786,6 +881,9 @@ export interface ProjectView {
   createdAt: string;
   updatedAt: string;
 }
+
+/** Which protocol a provider speaks. FAKE speaks none: its answers are scripted and nothing leaves the process. */
+export type ProviderKind = "OPENAI" | "ANTHROPIC" | "OPENAI_COMPATIBLE" | "FAKE";
 
 /** Whether requests should be sent here. */
 export interface Readiness {
@@ -1192,8 +1290,16 @@ export interface ValidationView {
 /** What a WAIT step waits for. */
 export type WaitKind = "duration" | "until" | "approval" | "input" | "event";
 
-/** What an execution waits for. Of an `approval` or an `input` the answer goes to `POST /executions/{id}/resume`. */
+/**
+ * What an execution, or a run nested in it, waits for.
+ *
+ * An `approval` or an `input` is answered with `path` at `POST /executions/{executionId}/resume`. The outer
+ * execution
+ * takes the answer too: `path`, or where several end so the path of the nested run's step, a dot, and `path`.
+ */
 export interface WaitView {
+  /** the execution that waits: this one, or one nested in it */
+  executionId: string;
   path: string;
   kind: WaitKind;
   message: string | null;

@@ -11,8 +11,9 @@ CREATE TABLE llm_providers (
     kind provider_kind NOT NULL,
     base_url varchar,
     credentials bytea,
-    models jsonb DEFAULT '{}'::jsonb NOT NULL,
-    priority integer DEFAULT 0 NOT NULL,
+    models jsonb DEFAULT '[]'::jsonb NOT NULL,
+    script jsonb DEFAULT '{}'::jsonb NOT NULL,
+    priority integer DEFAULT 100 NOT NULL,
     is_active boolean DEFAULT true NOT NULL,
     CONSTRAINT pk_llm_providers PRIMARY KEY (id),
     CONSTRAINT fk_llm_providers_tenant_id FOREIGN KEY (tenant_id) REFERENCES tenants (id) ON DELETE CASCADE

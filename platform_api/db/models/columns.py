@@ -40,6 +40,11 @@ def json_object(*, column: str | None = None) -> Any:
     return Field(default_factory=dict, sa_type=JSONB(none_as_null=True), sa_column_kwargs=options)
 
 
+def json_list() -> Any:
+    """A JSON array, empty by default. Assign a new list to change it."""
+    return Field(default_factory=list, sa_type=JSONB, sa_column_kwargs={"server_default": text("'[]'::jsonb")})
+
+
 def json_value(*, column: str | None = None) -> Any:
     """Any JSON value; None is stored as SQL's NULL."""
     options: dict[str, Any] = {} if column is None else {"name": column}

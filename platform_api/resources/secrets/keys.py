@@ -4,13 +4,16 @@ A known text lies in the database, encrypted with each key that is in use. A key
 it. The first start with a new `ENCRYPTION_KEY` adds its check once all former keys are known to be there.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
-from platform_api.db.models import KeyCheck, Secret
+from platform_api.db.models import KeyCheck
 from platform_api.kit.crypto import Cipher, DecryptionFailed, Sealed
 from platform_api.kit.ids import new_id
 from platform_api.resources.secrets.repository import EncryptedRows
-from platform_api.resources.secrets.sealing import seal, unseal
+from platform_api.resources.secrets.sealing import seal, seal_credentials, unseal, unseal_credentials
 from platform_api.settings import SettingsInvalid
 
 BATCH = 100
@@ -34,7 +37,7 @@ async def check_keys(sessions: Sessions, cipher: Cipher) -> None:
 
 
 async def rotate(sessions: Sessions, cipher: Cipher) -> int:
-    """Brings every secret of every tenant under the newest key; gives how many were changed.
+    """Brings all secrets and credentials of every tenant under the newest key; gives how many were changed.
 
     A transaction holds `BATCH` rows for some milliseconds, and processes with either key go on reading: nothing has
     to stop for it. Stopped in the middle it goes on where it was. Raises `DecryptionFailed` for a row that no
@@ -45,22 +48,32 @@ async def rotate(sessions: Sessions, cipher: Cipher) -> int:
     while True:
         async with system_scope(sessions) as scope:
             rows = EncryptedRows(scope.session)
-            batch = await rows.outdated(cipher.newest, limit=BATCH)
-            for secret in batch:
-                _reseal(secret, cipher)
+            batch = await _resealed(rows, cipher)
             await rows.save()
             if not batch:
                 await rows.forget_checks(but=cipher.newest)
                 return changed
-        changed += len(batch)
+        changed += batch
 
 
-def _reseal(secret: Secret, cipher: Cipher) -> None:
+async def _resealed(rows: EncryptedRows, cipher: Cipher) -> int:
+    secrets = await rows.outdated(cipher.newest, limit=BATCH)
+    for secret in secrets:
+        with _named(f"Secret {secret.id}"):
+            seal(secret, unseal(secret, cipher), cipher)
+    providers = await rows.outdated_providers(cipher.newest, limit=BATCH)
+    for provider in providers:
+        with _named(f"The credentials of the LLM provider {provider.id}"):
+            seal_credentials(provider, unseal_credentials(provider, cipher) or "", cipher)
+    return len(secrets) + len(providers)
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
     try:
-        value = unseal(secret, cipher)
+        yield
     except DecryptionFailed as failed:
-        raise DecryptionFailed(f"Secret {secret.id} cannot be opened: {failed}") from failed
-    seal(secret, value, cipher)
+        raise DecryptionFailed(f"{what} cannot be opened: {failed}") from failed
 
 
 def _opens(check: KeyCheck, cipher: Cipher) -> bool:

@@ -3,13 +3,14 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, cast, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from platform_api.db.models import KeyCheck, Project, Secret
+from platform_api.db.models import KeyCheck, LlmProvider, Project, Secret
 from platform_api.db.repository import Repository
+from platform_api.kit.crypto import VERSION_BYTES
 
 
 class SecretRepository(Repository[Secret]):
@@ -65,9 +66,14 @@ class EncryptedRows:
         await self._session.execute(statement)
 
     async def forget_checks(self, but: int) -> None:
-        """Drops the checks of keys that no secret is encrypted with any more."""
+        """Drops the checks of keys that nothing is encrypted with any more."""
         used = select(col(Secret.key_version))
-        unused = delete(KeyCheck).where(col(KeyCheck.key_version) != but, col(KeyCheck.key_version).not_in(used))
+        packed = select(_key_version()).where(col(LlmProvider.credentials).is_not(None))
+        unused = delete(KeyCheck).where(
+            col(KeyCheck.key_version) != but,
+            col(KeyCheck.key_version).not_in(used),
+            func.int4send(col(KeyCheck.key_version)).not_in(packed),
+        )
         await self._session.execute(unused)
 
     async def outdated(self, newest: int, *, limit: int) -> list[Secret]:
@@ -75,9 +81,20 @@ class EncryptedRows:
         statement = select(Secret).where(col(Secret.key_version) != newest).order_by(col(Secret.id)).limit(limit)
         return list((await self._session.execute(statement.with_for_update())).scalars())
 
+    async def outdated_providers(self, newest: int, *, limit: int) -> list[LlmProvider]:
+        """Some providers whose credentials are under another key, locked against changes."""
+        outdated = _key_version() != func.int4send(cast(newest, Integer))
+        statement = select(LlmProvider).where(outdated).order_by(col(LlmProvider.id)).limit(limit)
+        return list((await self._session.execute(statement.with_for_update())).scalars())
+
     async def save(self) -> None:
         """Writes changed rows out."""
         await self._session.flush()
+
+
+def _key_version() -> ColumnElement[bytes]:
+    """Of a provider's credentials, as `Cipher.pack` writes it; as `int4send` does."""
+    return func.substring(col(LlmProvider.credentials), 1, VERSION_BYTES)
 
 
 def _of(project_id: UUID | None) -> ColumnElement[bool]:

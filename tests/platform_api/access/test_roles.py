@@ -51,7 +51,7 @@ def test_a_machine_manages_nothing() -> None:
     granted = {permission for permission in Permission if allows(machine, permission)}
     verbs = {permission.value.split(":")[1] for permission in granted - {Permission.EVENTS_CREATE}}
     assert verbs == {"read", "execute", "cancel", "delete", "resume"}
-    withheld = ("users", "profile", "audit", "api-keys", "secrets")
+    withheld = ("users", "profile", "audit", "api-keys", "secrets", "llm-providers")
     assert not any(allows(machine, each) for each in Permission if each.value.startswith(withheld))
 
 

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 
+from agents.providers.provider import ProviderKind
 from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
-from platform_api.db.enums import ActorKind, ProviderKind
+from platform_api.db.enums import ActorKind
 from platform_api.db.models import (
     AgentVersion,
     AuditLog,

@@ -11,13 +11,15 @@ import pytest
 from asgi_lifespan import LifespanManager
 from sqlalchemy import func, select
 
+from agents.providers.provider import ProviderKind
 from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
-from platform_api.db.models import KeyCheck, Secret, Tenant
+from platform_api.db.models import KeyCheck, LlmProvider, Secret, Tenant
 from platform_api.kit.crypto import Cipher, DecryptionFailed
 from platform_api.main import create_app
 from platform_api.resources.secrets.keys import BATCH, check_keys, rotate
-from platform_api.resources.secrets.sealing import seal, unseal
+from platform_api.resources.secrets.repository import EncryptedRows
+from platform_api.resources.secrets.sealing import seal, seal_credentials, unseal, unseal_credentials
 from platform_api.settings import DatabaseSettings, Settings, SettingsInvalid
 from tests.factories.tenants import create_tenant
 from tests.fakes.orchestrator import FakeOrchestrator
@@ -86,6 +88,39 @@ async def test_rotation_brings_every_secret_of_every_tenant_under_the_newest_key
     await check_keys(fresh_sessions, new)
     with pytest.raises(SettingsInvalid, match="ENCRYPTION_KEY"):
         await check_keys(fresh_sessions, old)
+
+
+async def test_rotation_takes_the_credentials_of_llm_providers_with_it(fresh_sessions: Sessions) -> None:
+    old, both, new = Cipher(OLD), Cipher(NEW, [OLD]), Cipher(NEW)
+    await check_keys(fresh_sessions, old)
+    tenant = await create_tenant(fresh_sessions)
+    keyed = LlmProvider(tenant_id=tenant.id, name="keyed", kind=ProviderKind.OPENAI)
+    keyless = LlmProvider(tenant_id=tenant.id, name="keyless", kind=ProviderKind.FAKE)
+    seal_credentials(keyed, "canary", old)
+    async with system_scope(fresh_sessions) as scope:
+        scope.session.add_all([keyed, keyless])
+    await check_keys(fresh_sessions, both)
+    assert await checks(fresh_sessions) == {old.newest, new.newest}
+    assert await rotate(fresh_sessions, both) == 1
+    assert await rotate(fresh_sessions, both) == 0
+    async with system_scope(fresh_sessions) as scope:
+        opened = {row.name: unseal_credentials(row, new) for row in await scope.session.scalars(select(LlmProvider))}
+    assert opened == {"keyed": "canary", "keyless": None}
+    assert await checks(fresh_sessions) == {new.newest}
+
+
+async def test_a_key_that_only_credentials_are_under_is_kept(fresh_sessions: Sessions) -> None:
+    """As they are when a process with the former key stores them while another rotates."""
+    old, both = Cipher(OLD), Cipher(NEW, [OLD])
+    await check_keys(fresh_sessions, old)
+    await check_keys(fresh_sessions, both)
+    provider = LlmProvider(tenant_id=(await create_tenant(fresh_sessions)).id, name="late", kind=ProviderKind.OPENAI)
+    seal_credentials(provider, "canary", old)
+    async with system_scope(fresh_sessions) as scope:
+        scope.session.add(provider)
+        await scope.session.flush()
+        await EncryptedRows(scope.session).forget_checks(but=both.newest)
+    assert await checks(fresh_sessions) == {old.newest, both.newest}
 
 
 async def test_rotation_without_the_former_key_changes_nothing(fresh_sessions: Sessions) -> None:
