@@ -6,43 +6,33 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from uuid import UUID
 
 import anyio
 import structlog
 
-from agents.code.leftovers import remove_leftovers
 from deployments.prefect_client import prefect_client
 from deployments.wiring import Wiring, wired
 from deployments.worker.cancelling import Cancelling
 from deployments.worker.processes import WarmPool
+from deployments.worker.rounds import Rounds
 from deployments.worker.wake import listen
 from deployments.worker.worker import TurbocatWorker
 from flows.orchestrator import work_pool
 from flows.states import Environment
 from platform_api.db.engine import libpq_url
 from platform_api.kit.logging import configure_logging
-from platform_api.resources.executions.admission import DISPATCH_SECONDS, Dispatcher
-from platform_api.resources.executions.cancel_sweep import LOOK_SECONDS, SWEEP_SECONDS, CancelSweep, PrefectCancels
-from platform_api.resources.executions.delivery import AdmissionLimits
 from platform_api.resources.executions.journal import CANCEL_CHANNEL, RUNS_CHANNEL
-from platform_api.resources.executions.reconciler import Reconciler
-from platform_api.resources.executions.timekeeper import TICK_SECONDS, Timekeeper
+from platform_api.resources.executions.record_rows import LINE_CHANNEL
 from platform_api.resources.secrets.keys import check_keys
-from platform_api.resources.workflows import departures
 from platform_api.settings import Settings, SettingsInvalid, load_settings
 
 STOP_GRACE_SECONDS = 6.0
 HANDED_BACK_AT_ONCE = 8
 PROCESSES_PER_CORE = 2
-RECONCILE_SECONDS = 5.0
-RECOVER_SECONDS = 0.5
-LEFTOVERS_SECONDS = 60.0
 
 Workers = Mapping[Environment, TurbocatWorker]
-Round = asyncio.Task[None]
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +62,8 @@ async def _serve(settings: Settings) -> None:
     processes = WarmPool(settings.runs.processes or PROCESSES_PER_CORE * (os.cpu_count() or 1))
     async with wired(settings, application_name="turbocat-worker") as wiring:
         await check_keys(wiring.sessions, wiring.cipher)
-        rounds = _rounds(wiring, settings)
+        rounds = Rounds(wiring, settings)
+        rounds.start()
         await processes.start()
         slots = anyio.CapacityLimiter(settings.runs.max_concurrent)
         cancelling = Cancelling(processes)
@@ -96,7 +87,7 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _until_stopped(
-    stop: asyncio.Event, workers: Workers, cancelling: Cancelling, rounds: list[Round], settings: Settings
+    stop: asyncio.Event, workers: Workers, cancelling: Cancelling, rounds: Rounds, settings: Settings
 ) -> None:
     async def poll(environment: str) -> None:
         worker = workers[Environment(environment)]
@@ -107,10 +98,9 @@ async def _until_stopped(
         cancelling.cancel(flow_run_id, "The run was cancelled")
 
     tasks = [asyncio.create_task(worker.start(printer=_quiet)) for worker in workers.values()]
-    tasks.append(
-        asyncio.create_task(listen(libpq_url(settings.database), {RUNS_CHANNEL: poll, CANCEL_CHANNEL: cancel}))
-    )
-    tasks += rounds
+    channels = {RUNS_CHANNEL: poll, CANCEL_CHANNEL: cancel, LINE_CHANNEL: rounds.hear_of_line}
+    tasks.append(asyncio.create_task(listen(libpq_url(settings.database), channels)))
+    tasks += rounds.tasks
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
     for task in [*tasks, stopped]:
@@ -119,24 +109,6 @@ async def _until_stopped(
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done - {stopped}:
         task.result()
-
-
-def _rounds(wiring: Wiring, settings: Settings) -> list[Round]:
-    """What workers do beside their runs. It begins before they can take any: a former worker may have left some."""
-    reconciler = Reconciler(wiring.sessions, wiring.orchestrator)
-    timekeeper = Timekeeper(wiring.sessions, wiring.orchestrator)
-    dispatcher = Dispatcher(wiring.sessions, wiring.orchestrator, AdmissionLimits.of(settings.runs))
-    work = (
-        (RECOVER_SECONDS, reconciler.recover),
-        (DISPATCH_SECONDS, dispatcher.dispatch),
-        (RECONCILE_SECONDS, reconciler.sweep),
-        (TICK_SECONDS, timekeeper.tick),
-        (SWEEP_SECONDS, CancelSweep(wiring.sessions).sweep),
-        (LOOK_SECONDS, PrefectCancels(wiring.sessions, wiring.orchestrator).look),
-        (departures.LOOK_SECONDS, departures.Departures(wiring.sessions, wiring.orchestrator).sweep),
-        (LEFTOVERS_SECONDS, partial(asyncio.to_thread, remove_leftovers)),
-    )
-    return [asyncio.create_task(_every(seconds, each)) for seconds, each in work]
 
 
 async def _hand_back(wiring: Wiring, flow_run_ids: list[str]) -> None:
@@ -151,16 +123,6 @@ async def _hand_back(wiring: Wiring, flow_run_ids: list[str]) -> None:
                 log.exception("run_not_handed_back", flow_run_id=flow_run_id)
 
     await asyncio.gather(*(hand_back_next() for _ in range(HANDED_BACK_AT_ONCE)))
-
-
-async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Does `work` again and again; what fails in one round is logged and left to the next."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            log.exception("round_failed", work=repr(work))
-        await asyncio.sleep(seconds)
 
 
 def _quiet(message: str) -> None:

@@ -6,6 +6,9 @@ priority is worth a number of seconds of waiting, so that none waits for ever. A
 API submits a run at once where its tenant has room and nothing else waits.
 
 What was committed and not submitted, since a process died in between or Prefect was away, is in the same line.
+
+While something stands in the line it is looked at often; else a dispatcher sleeps until it hears of it, over
+`LINE_CHANNEL`: that a run was left to wait, or that one has ended while others wait.
 """
 
 from collections.abc import Sequence
@@ -27,6 +30,9 @@ from platform_api.resources.executions.delivery import AdmissionLimits, Delivery
 from platform_api.resources.executions.journal import Journal
 
 DISPATCH_SECONDS = 0.5
+"""Between two looks at a line in which somebody stands."""
+IDLE_SECONDS = 5.0
+"""Between two looks at an empty one, should nobody have told of what came."""
 PATIENCE = timedelta(seconds=1)
 """How long a submission by the API may be under way."""
 UNWANTED_AFTER = timedelta(seconds=60)
@@ -39,6 +45,12 @@ Waiting = Sequence[tuple[UUID, UUID]]
 """Execution and tenant, in the order in which they are to go."""
 
 _TRY_LOCK = text("select pg_try_advisory_xact_lock(hashtextextended('turbocat-admission', 0))")
+_SOMEONE_STANDS = text("""
+    select exists (
+        select from executions
+        where status = 'PENDING' and submitted_at is null and parent_execution_id is null and queued_at <= :now
+    )
+""")
 _NEXT = text("""
     with waiting as (
         select id, tenant_id, deployment_id,
@@ -85,13 +97,17 @@ class Dispatcher:
         self._orchestrator = orchestrator
         self._limits = limits
         self._refused: dict[UUID, datetime] = {}
+        self.pause_seconds = DISPATCH_SECONDS
+        """How long to wait for news before the next round."""
 
     async def dispatch(self) -> int:
         """Hands over whose turn it is; returns how many. What fails for one run is logged and left."""
         now = clock.now()
         self._refused = {each: at for each, at in self._refused.items() if now - at < REFUSED_FOR}
         async with system_scope(self._sessions) as scope:
-            if not await scope.session.scalar(_TRY_LOCK):
+            someone_stands = await scope.session.scalar(_SOMEONE_STANDS, {"now": now})
+            self.pause_seconds = DISPATCH_SECONDS if someone_stands else IDLE_SECONDS
+            if not someone_stands or not await scope.session.scalar(_TRY_LOCK):
                 return 0
             return await self._submit(await self._next(scope.session))
 

@@ -16,6 +16,7 @@ from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution, Workflow
 from platform_api.kit import clock
 from platform_api.resources.executions.journal import Journal
+from platform_api.resources.executions.record_rows import LINE_CHANNEL
 from platform_api.resources.executions.repository import ExecutionRepository
 from platform_api.resources.executions.views import due_at
 from platform_api.resources.workflows.registration import Registration
@@ -24,6 +25,7 @@ from platform_api.settings import RunSettings
 log = structlog.get_logger(__name__)
 
 
+_TELL_OF_LINE = text(f"select pg_notify('{LINE_CHANNEL}', '')")
 _HAS_ROOM = text("""
     select not exists (
         select from executions
@@ -81,6 +83,8 @@ class Delivery:
             await self.deliver(execution_id)
         except (PrefectUnavailable, PrefectRefused) as error:
             log.warning("submission_postponed", execution_id=str(execution_id), reason=str(error))
+            async with tenant_scope(self.sessions, self.tenant_id) as scope:
+                await scope.session.execute(_TELL_OF_LINE)
 
     async def deliver(self, execution_id: UUID) -> bool:
         """Submits the execution; twice runs once (its id is the idempotency key).
@@ -113,6 +117,8 @@ class Delivery:
         async with tenant_scope(self.sessions, self.tenant_id) as scope:
             execution, workflow = await ExecutionRepository(scope).with_workflow(execution_id)
             has_room = self.limits is None or await _has_room(scope.session, execution, self.limits)
+            if not has_room:
+                await scope.session.execute(_TELL_OF_LINE)
         has_target = workflow is not None or execution.agent_id is not None
         if not has_target or execution.status is not ExecutionStatus.PENDING or execution.submitted_at is not None:
             return None

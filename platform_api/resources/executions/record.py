@@ -33,6 +33,7 @@ from platform_api.resources.executions.record_rows import (
     has_line,
     load,
     milliseconds,
+    news_of_room,
     notification,
     send,
     spent,
@@ -213,6 +214,8 @@ class Record:
         row.duration_ms = milliseconds(row.started_at or row.queued_at, row.completed_at)
         row.outputs, row.error = outcome.outputs, outcome.error
         await close_waits(self._driver, row.id)
+        if row.parent_execution_id is None:
+            await self._scope.last([news_of_room()])
 
     def _count(self, path: str, status: StepStatus) -> None:
         """Counts an ended step of the top level."""

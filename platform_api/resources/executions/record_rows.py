@@ -23,6 +23,9 @@ from platform_api.errors import NotFound
 EVENTS_CHANNEL = "turbocat_events"
 """Payload: the execution's id. Something was appended to its sequence."""
 
+LINE_CHANNEL = "turbocat_line"
+"""No payload. A run was left to wait for its turn, or one has ended while others wait for theirs."""
+
 OPEN_STEPS = frozenset({StepStatus.RUNNING, StepStatus.PAUSED})
 
 
@@ -162,6 +165,10 @@ _COPIED = sql.SQL(
 _HAS_LINE = sql.SQL("select exists (select from execution_logs where id = %s)")
 _CLOSE_WAITS = sql.SQL("update step_waits set closed_at = now() where execution_id = %s and closed_at is null")
 _NOTIFY = sql.SQL("select pg_notify(%s, %s)")
+_TELL_OF_ROOM = sql.SQL(
+    "select pg_notify({}, '') where exists (select from executions where status = 'PENDING' and submitted_at is null "
+    "and parent_execution_id is null and queued_at <= now())"
+).format(sql.Literal(LINE_CHANNEL))
 
 
 async def load(scope: DirectScope, execution_id: UUID, step_run_ids: Collection[UUID]) -> tuple[Head, list[Step]]:
@@ -229,6 +236,11 @@ def collected(pending: Pending) -> list[Statement]:
 def notification(channel: str, payload: str) -> Statement:
     """Wakes the listeners of a channel at the commit."""
     return _NOTIFY, [channel, payload]
+
+
+def news_of_room() -> Statement:
+    """Wakes the dispatcher at the commit, where runs of the tenant wait for their turn."""
+    return _TELL_OF_ROOM, []
 
 
 def _statements(pending: Pending) -> Iterable[Statement]:

@@ -1,26 +1,37 @@
 """Whose turn it is: tenants after each other, priorities inside a tenant, and nothing is lost on the way."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import delete, update
+from psycopg import AsyncConnection
+from sqlalchemy import delete, text, update
 from sqlmodel import col
 
 from flows.errors import PrefectUnavailable
 from flows.orchestrator import Submission
+from flows.runtime.ports import RunOutcome
 from flows.states import ExecutionStatus
 from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Deployment, Execution
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
-from platform_api.resources.executions.admission import PATIENCE, UNWANTED_AFTER, Dispatcher
+from platform_api.resources.executions.admission import (
+    DISPATCH_SECONDS,
+    IDLE_SECONDS,
+    PATIENCE,
+    UNWANTED_AFTER,
+    Dispatcher,
+)
 from platform_api.resources.executions.delivery import AdmissionLimits, Delivery
+from platform_api.resources.executions.record_rows import LINE_CHANNEL
 from tests.factories.api import Api, owner
+from tests.factories.waits import a_waiting_run
 from tests.fakes.orchestrator import FakeOrchestrator
 
 LIMITS = AdmissionLimits(ahead=3, running=6, per_minute=100)
@@ -238,3 +249,76 @@ async def test_two_dispatchers_submit_once(api: Api, orchestrator: FakeOrchestra
     counts = await asyncio.gather(*(round_of(each) for each in rounds))
     assert sum(counts) + sum([await round_of(each) for each in rounds]) == 2
     assert len(submitted(orchestrator)) == 2
+
+
+async def test_a_thousand_runs_of_one_tenant_keep_nobody_waiting(
+    api: Api, client: httpx.AsyncClient, orchestrator: FakeOrchestrator, sessions: Sessions
+) -> None:
+    (first,) = await queued(api, orchestrator, 1)
+    async with system_scope(sessions) as scope:
+        await scope.session.execute(_THOUSANDFOLD, {"id": first})
+    others = [await owner(client) for _ in range(3)]
+    rounds = dispatcher(sessions, orchestrator, AdmissionLimits(ahead=40, running=100, per_minute=600))
+    for number, other in enumerate(others):
+        (mine,) = await queued(other, orchestrator, 1)
+        orchestrator.submissions.clear()
+        await round_of(rounds)
+        assert mine in submitted(orchestrator)[:2], f"in the very next round, number {number}"
+        await changed(sessions, submitted(orchestrator), status=ExecutionStatus.COMPLETED)
+    assert len(submitted(orchestrator)) == 41, "and the thousand go on beside it"
+
+
+class TestPace:
+    """A line that is empty is looked at seldom; whoever comes into it, or makes room, tells of it."""
+
+    async def test_of_an_empty_line_and_of_one_in_which_somebody_stands(
+        self, api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+    ) -> None:
+        rounds = dispatcher(sessions, orchestrator)
+        await rounds.dispatch()
+        assert rounds.pause_seconds == IDLE_SECONDS
+        await queued(api, orchestrator, 1)
+        await rounds.dispatch()
+        assert rounds.pause_seconds == DISPATCH_SECONDS, "it is too young to be taken, and soon will not be"
+
+    async def test_what_is_left_to_wait_is_told(
+        self, api: Api, orchestrator: FakeOrchestrator, sessions: Sessions, line: AsyncConnection
+    ) -> None:
+        (waiting,) = await queued(api, orchestrator, 1)
+        assert await heard(line), "Prefect was away"
+        full = AdmissionLimits(ahead=0, running=9, per_minute=9)
+        delivery = Delivery(sessions=sessions, orchestrator=orchestrator, tenant_id=api.tenant_id, limits=full)
+        await delivery.attempt(waiting)
+        assert await heard(line), "there was no room"
+
+    async def test_the_end_of_a_run_is_told_while_others_of_its_tenant_wait(
+        self, api: Api, orchestrator: FakeOrchestrator, sessions: Sessions, line: AsyncConnection
+    ) -> None:
+        one, two = [await a_waiting_run(api, sessions, orchestrator) for _ in range(2)]
+        await one.journal.run_finished(one.execution_id, RunOutcome(status=ExecutionStatus.COMPLETED))
+        assert not await heard(line, within=0.5), "nobody waits"
+        await queued(api, orchestrator, 1)
+        assert await heard(line)
+        await two.journal.run_finished(two.execution_id, RunOutcome(status=ExecutionStatus.COMPLETED))
+        assert await heard(line)
+
+
+@pytest.fixture
+async def line(database_url: str) -> AsyncIterator[AsyncConnection]:
+    async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute(f"listen {LINE_CHANNEL}")
+        yield connection
+
+
+async def heard(line: AsyncConnection, within: float = 10.0) -> bool:
+    """Whether there is news; all there is by now counts once."""
+    async for _ in line.notifies(timeout=within, stop_after=1):
+        return True
+    return False
+
+
+_THOUSANDFOLD = text("""
+    insert into executions (id, tenant_id, workflow_id, workflow_version, user_id, plan, inputs, steps_total, last_seq)
+    select gen_random_uuid(), tenant_id, workflow_id, workflow_version, user_id, plan, inputs, steps_total, last_seq
+    from executions, generate_series(1, 999) where id = :id
+""")

@@ -1,0 +1,80 @@
+"""What a worker does beside its runs, again and again; most of it is done by one worker at a time."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+
+from agents.code.leftovers import remove_leftovers
+from deployments.wiring import Wiring
+from platform_api.resources.executions.admission import Dispatcher
+from platform_api.resources.executions.cancel_sweep import LOOK_SECONDS, SWEEP_SECONDS, CancelSweep, PrefectCancels
+from platform_api.resources.executions.delivery import AdmissionLimits
+from platform_api.resources.executions.reconciler import Reconciler
+from platform_api.resources.executions.timekeeper import TICK_SECONDS, Timekeeper
+from platform_api.resources.workflows import departures
+from platform_api.settings import Settings
+
+RECONCILE_SECONDS = 5.0
+RECOVER_SECONDS = 0.5
+LEFTOVERS_SECONDS = 60.0
+DISPATCH_PAUSE_SECONDS = 0.2
+"""Between two looks at the line of waiting runs, however much news there is of it."""
+
+Work = Callable[[], Awaitable[object]]
+
+log = structlog.get_logger(__name__)
+
+
+class Rounds:
+    """`start` begins them before the worker takes any run: a former worker may have left some."""
+
+    def __init__(self, wiring: Wiring, settings: Settings) -> None:
+        sessions, orchestrator = wiring.sessions, wiring.orchestrator
+        reconciler = Reconciler(sessions, orchestrator)
+        self._dispatcher = Dispatcher(sessions, orchestrator, AdmissionLimits.of(settings.runs))
+        self._news_of_line = asyncio.Event()
+        self._work: tuple[tuple[float, Work], ...] = (
+            (RECOVER_SECONDS, reconciler.recover),
+            (RECONCILE_SECONDS, reconciler.sweep),
+            (TICK_SECONDS, Timekeeper(sessions, orchestrator).tick),
+            (SWEEP_SECONDS, CancelSweep(sessions).sweep),
+            (LOOK_SECONDS, PrefectCancels(sessions, orchestrator).look),
+            (departures.LOOK_SECONDS, departures.Departures(sessions, orchestrator).sweep),
+            (LEFTOVERS_SECONDS, partial(asyncio.to_thread, remove_leftovers)),
+        )
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Does each by its own clock, until its task is cancelled."""
+        self.tasks = [asyncio.create_task(_every(seconds, work)) for seconds, work in self._work]
+        self.tasks.append(asyncio.create_task(self._dispatch()))
+
+    async def hear_of_line(self, _payload: str) -> None:
+        """There is news of the line of waiting runs."""
+        self._news_of_line.set()
+
+    async def _dispatch(self) -> None:
+        while True:
+            self._news_of_line.clear()
+            await _round(self._dispatcher.dispatch)
+            await asyncio.sleep(DISPATCH_PAUSE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._dispatcher.pause_seconds - DISPATCH_PAUSE_SECONDS):
+                    await self._news_of_line.wait()
+
+
+async def _every(seconds: float, work: Work) -> None:
+    while True:
+        await _round(work)
+        await asyncio.sleep(seconds)
+
+
+async def _round(work: Work) -> None:
+    """What fails in one round is logged and left to the next."""
+    try:
+        await work()
+    except Exception:
+        log.exception("round_failed", work=repr(work))
