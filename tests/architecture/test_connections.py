@@ -13,6 +13,12 @@ OPERATORS_PREFECT = "the operator's Prefect"
 OPENERS = {
     "agents/egress/guard.py": f"{THE_GUARD}: looks names up",
     "agents/egress/transport.py": f"{THE_GUARD}: connects to the address that was permitted",
+    "agents/egress/tunnel.py": f"{THE_GUARD}: connects to the address that was permitted, for libraries",
+    "agents/data/remote/objects.py": f"{THE_GUARD}: its tunnel, which the library is told to use",
+    "agents/data/remote/postgres.py": f"{THE_GUARD}: the library is told an address that was permitted",
+    "agents/data/remote/sqlite.py": f"{THE_GUARD} has no part in it: a file that was found under the data roots",
+    "agents/egress/tunnel.py": f"{THE_GUARD}: connects for libraries that can be told to use a proxy",
+    "agents/llm/openai_chat.py": f"{THE_GUARD}: openai's client over its transport",
     "platform_api/db/engine.py": OPERATORS_DATABASE,
     "platform_api/db/cluster.py": OPERATORS_DATABASE,
     "platform_api/resources/executions/claims.py": OPERATORS_DATABASE,
@@ -38,7 +44,10 @@ OPENERS = {
 
 POLARS_READERS = {
     "agents/data/execution.py": "a file that it has staged itself",
-    "agents/data/reading.py": "files that were found under the data roots, and kept datasets",
+    "agents/data/reading.py": "kept datasets",
+    "agents/data/remote/postgres.py": "a file that a run has staged itself",
+    "agents/data/remote/sqlite.py": "the same",
+    "agents/data/scanning.py": "files found under the data roots or fetched; object stores, through the guard's tunnel",
     "agents/data/writing.py": "a file that it has staged itself",
     "flows/runtime/items.py": "a kept dataset",
     "platform_api/resources/artifacts/conversion.py": "a kept artifact",
@@ -76,8 +85,15 @@ HTTP_LIBRARIES = frozenset(["httpx", "httpx2", "httpcore", "httpcore2"])
 def doors(tree: ast.AST) -> set[str]:
     """What in a file could open a connection."""
     imported = {name for _, name in imports(tree) if any(_is_in(name, library) for library in LIBRARIES)}
-    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    called = {_called(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     return imported | {name for name in called if _opens(name)}
+
+
+def _called(function: ast.expr) -> str:
+    """`a.b.c` of a call, or as much of its end as is written in names."""
+    if isinstance(function, ast.Attribute):
+        return f"{_called(function.value)}.{function.attr}"
+    return function.id if isinstance(function, ast.Name) else ""
 
 
 def _is_in(name: str, library: str) -> bool:
@@ -101,7 +117,8 @@ def reads_with_polars(tree: ast.AST) -> bool:
     return any(
         isinstance(node, ast.Attribute)
         and node.attr.startswith(("scan_", "read_"))
-        and ast.unparse(node.value) in ("pl", "polars")
+        and isinstance(node.value, ast.Name)
+        and node.value.id in ("pl", "polars")
         for node in ast.walk(tree)
     )
 
