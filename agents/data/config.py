@@ -17,7 +17,7 @@ from agents.data.operations import AnyOperation
 from agents.data.problems import problems_of
 from agents.data.quality import AnyCheck
 from agents.data.sinks import Sink
-from agents.data.sources import Source
+from agents.data.sources import AnySource, Source
 from agents.errors import ConfigInvalid, Problem
 
 MAX_OPERATIONS = 200
@@ -34,6 +34,13 @@ class DataConfig(DataModel):
     sink: Sink | None = None
     contract: dict[str, TypeName] | None = Field(default=None, alias="schema", min_length=1)
     checks: list[AnyCheck] = Field(default_factory=list, max_length=MAX_OPERATIONS)
+
+    def named_sources(self) -> dict[str, AnySource]:
+        """All sources that the config names itself, by their place in it: `source`, `operations[2].with`."""
+        named = {"source": self.source} if self.source is not None else {}
+        for index, operation in enumerate(self.operations):
+            named |= {f"operations[{index}].{place}": source for place, source in operation.sources().items()}
+        return named
 
 
 def data_problems(config: dict[str, Any]) -> list[Problem]:

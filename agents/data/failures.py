@@ -7,7 +7,15 @@ import polars as pl
 from agents.data.suggestions import did_you_mean, listed
 from agents.errors import DataFailed
 
-_NOISE = ("\n\nResolved plan until failure", "\n\nThis error occurred", "\n\nYou might want to try", "\n\nConsider ")
+_NOISE = (
+    "\n\nResolved plan until failure",
+    "\n\nThis error occurred",
+    "\n\nYou might want to try",
+    "\n\nConsider ",
+    "\n\nDebug source",
+    "\n\nCaused by",
+    "; note: if you are using Python",
+)
 MAX_REASON = 1_000
 
 

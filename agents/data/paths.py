@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.data.sources import path_fault
+from agents.data.formats import path_fault
 from agents.data.suggestions import did_you_mean
 from agents.errors import InputInvalid
 

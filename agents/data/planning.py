@@ -10,7 +10,9 @@ from agents.data.config import DataConfig
 from agents.data.expressions import require_columns
 from agents.data.failures import POLARS_FAILURES, ColumnMissing, OperationRefused, failed_at
 from agents.data.quality import AnyCheck
-from agents.data.reading import AnySource, SourceReader
+from agents.data.reading import SourceReader
+from agents.data.sinks import FileSink
+from agents.data.sources import AnySource
 from agents.data.sql_tokens import BadSql
 from agents.data.stopping import StopSignal
 from agents.errors import AgentError, DataFailed
@@ -90,7 +92,7 @@ def _require_contract(contract: Mapping[str, str] | None, schema: pl.Schema) -> 
 
 
 def _require_partitions(config: DataConfig, schema: pl.Schema) -> None:
-    if config.sink is None:
+    if not isinstance(config.sink, FileSink):
         return
     try:
         require_columns(config.sink.partition_by, schema)

@@ -75,7 +75,7 @@ def _without_tags(document: Any, location: Sequence[int | str]) -> Iterator[int 
     value, after_choice = document, False
     for index, part in enumerate(location):
         is_tag = isinstance(value, dict) and not after_choice and part in (value.get("op"), value.get("check"))
-        if is_tag or (isinstance(part, str) and part.startswith("source:")):
+        if is_tag or (isinstance(part, str) and part.startswith(("source:", "sink:"))):
             after_choice = True
             continue
         is_last = index == len(location) - 1

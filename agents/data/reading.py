@@ -8,27 +8,37 @@ import polars as pl
 from pydantic import ValidationError
 
 from agents.context import AgentContext
-from agents.data.casting import cast_expression
-from agents.data.column_types import parse_type
-from agents.data.expressions import require_columns
-from agents.data.failures import POLARS_FAILURES, ColumnMissing, failed_at, polars_reason
+from agents.data.failures import POLARS_FAILURES, ColumnMissing, failed_at
+from agents.data.formats import FORMATS, SUFFIXES, Reading, format_of
 from agents.data.paths import find_files
-from agents.data.sources import FORMATS, SUFFIXES, FileSource, InputSource, RowsSource, format_of
+from agents.data.remote.tables import Ready, RemoteTables
+from agents.data.scanning import rows_table, scan_files, scan_objects
+from agents.data.sources import (
+    AnySource,
+    DatabaseSource,
+    FileSource,
+    InputSource,
+    RemoteSource,
+    RowsSource,
+    UrlSource,
+)
 from agents.data.stopping import StopSignal
 from agents.data.suggestions import listed
 from agents.errors import InputInvalid
 from agents.result import DatasetRef
 
-AnySource = RowsSource | InputSource | FileSource
 DEFAULT_INPUT = "source"
 
 
 class SourceReader:
     """Gives operations the tables they name; each is made stoppable by the signal."""
 
-    def __init__(self, *, inputs: Mapping[str, Any], context: AgentContext, stop: StopSignal) -> None:
+    def __init__(
+        self, *, inputs: Mapping[str, Any], context: AgentContext, remote: RemoteTables, stop: StopSignal
+    ) -> None:
         self._inputs = inputs
         self._context = context
+        self._remote = remote
         self._stop = stop
 
     def main_table(self, source: AnySource | None) -> pl.LazyFrame:
@@ -38,7 +48,7 @@ class SourceReader:
     def read(self, source: AnySource, path: str) -> pl.LazyFrame:
         """Opens a source; its columns are known then, its rows unread. Raises `AgentError` that names `path`."""
         try:
-            frame = self._open(source)
+            frame = self._open(source, path)
             frame.collect_schema()
         except InputInvalid as error:
             raise InputInvalid(f"{path}: {error.message}", code=error.code, path=path, hint=error.hint) from error
@@ -53,7 +63,7 @@ class SourceReader:
         message = f'the config has no "source" and no input is called "{DEFAULT_INPUT}"; the inputs are: {names}'
         raise InputInvalid(message, path="source")
 
-    def _open(self, source: AnySource) -> pl.LazyFrame:
+    def _open(self, source: AnySource, path: str) -> pl.LazyFrame:
         match source:
             case RowsSource():
                 return rows_table(source.rows, source.types)
@@ -61,6 +71,8 @@ class SourceReader:
                 return self._open_input(source)
             case FileSource():
                 return _open_files(source, self._context.data_roots)
+            case UrlSource() | DatabaseSource():
+                return _open_remote(self._remote.at(path), source)
 
     def _open_input(self, source: InputSource) -> pl.LazyFrame:
         if source.input not in self._inputs:
@@ -87,55 +99,21 @@ class SourceReader:
         return pl.scan_parquet(self._context.datasets.locate(reference.uri), glob=False)
 
 
-def rows_table(rows: Sequence[Any], types: Mapping[str, str]) -> pl.LazyFrame:
-    """A table of JSON objects; raises `InputInvalid` when they make no table."""
-    wrong = next((index for index, row in enumerate(rows) if not isinstance(row, dict)), None)
-    if wrong is not None:
-        message = f"row {wrong} is no JSON object; rows are objects: column name to value"
-        raise InputInvalid(message)
-    try:
-        frame = pl.DataFrame(rows, infer_schema_length=None, orient="row") if rows else pl.DataFrame()
-    except POLARS_FAILURES as error:
-        message = f"the rows make no table: {polars_reason(error)}"
-        raise InputInvalid(message) from error
-    return _typed(_without_empty_objects(frame.lazy()), types)
-
-
-def _without_empty_objects(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """`{}` in all rows gives a column of objects without fields, which no file format can hold."""
-    schema = frame.collect_schema()
-    empty = [name for name, kind in schema.items() if isinstance(kind, pl.Struct) and not kind.fields]
-    return frame.with_columns(pl.lit(None).alias(name) for name in empty)
-
-
-def _typed(frame: pl.LazyFrame, types: Mapping[str, str]) -> pl.LazyFrame:
-    schema = frame.collect_schema()
-    return frame.with_columns(
-        cast_expression(name, schema[name], parse_type(kind))
-        if name in schema
-        else pl.lit(None, dtype=parse_type(kind)).alias(name)
-        for name, kind in types.items()
-    )
+def _open_remote(table: Ready, source: RemoteSource) -> pl.LazyFrame:
+    reading = source if isinstance(source, UrlSource) else Reading()
+    if table.url is not None:
+        return scan_objects(table.kind, table.url, table.options or {}, reading)
+    return scan_files(table.kind, table.files, reading)
 
 
 def _open_files(source: FileSource, roots: Sequence[Path]) -> pl.LazyFrame:
-    kind = format_of(source.path, source.format)
-    files = find_files(source.path, roots, suffix=f".{kind or 'parquet'}")
-    kind = kind or SUFFIXES.get(files[0].suffix.lower())
-    match kind:
-        case "parquet":
-            return pl.scan_parquet(files, glob=False, hive_partitioning=_is_partitioned(files, roots))
-        case "csv":
-            return _open_csv(source, files)
-        case "ndjson":
-            return pl.scan_ndjson(files, infer_schema_length=None)
-        case "json":
-            return pl.concat([rows_table(pl.read_json(file).to_dicts(), {}) for file in files], how="diagonal_relaxed")
-        case "ipc":
-            return pl.scan_ipc(files, glob=False)
-        case _:
-            message = f'the format cannot be told from {source.path[:200]!r}; set "format" to one of {listed(FORMATS)}'
-            raise InputInvalid(message)
+    stated = format_of(source.path, source.format)
+    files = find_files(source.path, roots, suffix=f".{stated or 'parquet'}")
+    kind = stated or SUFFIXES.get(files[0].suffix.lower())
+    if kind is None:
+        message = f'the format cannot be told from {source.path[:200]!r}; set "format" to one of {listed(FORMATS)}'
+        raise InputInvalid(message)
+    return scan_files(kind, files, source, partitioned=_is_partitioned(files, roots))
 
 
 def _is_partitioned(files: Sequence[Path], roots: Sequence[Path]) -> bool:
@@ -146,21 +124,6 @@ def _is_partitioned(files: Sequence[Path], roots: Sequence[Path]) -> bool:
 
 def _holds(root: Path, file: Path) -> bool:
     return file.is_relative_to(root.resolve())
-
-
-def _open_csv(source: FileSource, files: list[Path]) -> pl.LazyFrame:
-    frame = pl.scan_csv(
-        files,
-        glob=False,
-        separator=source.separator,
-        has_header=source.has_header,
-        null_values=source.null_values or None,
-        try_parse_dates=source.parse_dates,
-        schema_overrides=dict.fromkeys(source.types, pl.String),
-        infer_schema_length=10_000,
-    )
-    require_columns(source.types, frame.collect_schema())
-    return _typed(frame, source.types)
 
 
 def _without_path(error: BaseException, source: AnySource) -> BaseException:

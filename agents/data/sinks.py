@@ -1,15 +1,18 @@
 """Where a result is written beside the dataset store."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
+from agents.data.addresses import Database, IfTableExists, Located
+from agents.data.formats import FilePath, format_of
 from agents.data.model import DataModel, holds_template, refuse
-from agents.data.sources import FilePath, format_of
 from agents.data.suggestions import listed
 
-SinkFormat = Literal["csv", "parquet", "ndjson", "ipc"]
-SINK_FORMATS = ("csv", "parquet", "ndjson", "ipc")
+SinkFormat = Literal["csv", "parquet", "ndjson", "ipc", "excel"]
+SINK_FORMATS = ("csv", "parquet", "ndjson", "ipc", "excel")
+_ENDINGS = (".csv", ".parquet", ".ndjson", ".ipc", ".xlsx")
 
 
 def _check_format(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -18,27 +21,44 @@ def _check_format(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     return handler(value)
 
 
-class Sink(DataModel):
-    """`{"path": "reports/late.csv"}`: a file under the first data root, or under the root that an absolute path names.
+class Writing(DataModel):
+    """How a file is written; without `format` its name says as what.
 
-    The file appears whole or not at all. `partitionBy` makes a folder of Parquet files instead
-    (`late/origin=JFK/….parquet`). `escapeFormulas` puts a `'` before texts in CSV that a spreadsheet would run.
+    `escapeFormulas` puts a `'` before texts in CSV that a spreadsheet would run; in Excel files texts are never run.
     """
 
-    path: FilePath
     format: Annotated[SinkFormat | None, WrapValidator(_check_format)] = None
-    if_exists: Literal["replace", "fail"] = "replace"
-    partition_by: list[str] = Field(default_factory=list)
     separator: str = Field(default=",", min_length=1, max_length=1)
     escape_formulas: bool = True
 
+    def format_by(self, name: str) -> str | None:
+        """The format that is written to a file of that name; None when neither says."""
+        found = self.format or format_of(name, None)
+        return found if found in SINK_FORMATS and not name.lower().endswith((".xls", ".xlsb", ".ods")) else None
+
+
+def _undecided() -> Exception:
+    return refuse("UNSUPPORTED_FORMAT", f'"format" is needed when the name does not end in {listed(_ENDINGS)}')
+
+
+class FileSink(Writing):
+    """`{"path": "reports/late.csv"}`: a file under the first data root, or under the root that an absolute path names.
+
+    The file appears whole or not at all. `partitionBy` makes a folder of Parquet files instead
+    (`late/origin=JFK/….parquet`).
+    """
+
+    path: FilePath
+    if_exists: Literal["replace", "fail"] = "replace"
+    partition_by: list[str] = Field(default_factory=list)
+
     @model_validator(mode="after")
-    def _fits(self) -> "Sink":
+    def _fits(self) -> "FileSink":
         if holds_template(self.path) or holds_template(self.format):
             return self
-        found = self.format or format_of(self.path, None) or ("parquet" if self.partition_by else None)
-        if found not in SINK_FORMATS:
-            raise refuse("UNSUPPORTED_FORMAT", f'"format" is needed when the path does not end in {_endings()}')
+        found = self.format_by(self.path) or ("parquet" if self.partition_by and not self.format else None)
+        if found is None:
+            raise _undecided()
         if self.partition_by and found != "parquet":
             raise refuse("BAD_CONFIG", '"partitionBy" needs the format parquet')
         return self
@@ -46,8 +66,64 @@ class Sink(DataModel):
     @property
     def kind(self) -> str:
         """The format that is written."""
-        return self.format or format_of(self.path, None) or "parquet"
+        return self.format_by(self.path) or "parquet"
 
 
-def _endings() -> str:
-    return listed(f".{name}" for name in SINK_FORMATS)
+class UrlSink(Located, Writing):
+    """`{"url": "s3://bucket/late.parquet", "credentials": {…}}`: one object, which appears whole or not at all.
+
+    A file is sent to an http or https URL by PUT.
+    """
+
+    @model_validator(mode="after")
+    def _fits(self) -> "UrlSink":
+        if holds_template(self.url) or holds_template(self.format):
+            return self
+        fault = self.location_fault()
+        if fault is not None:
+            raise refuse("BAD_CONFIG", fault)
+        if "*" in self.url:
+            raise refuse("BAD_URL", "an object to write is named without *")
+        if self.format_by(self.url.partition("?")[0]) is None:
+            raise _undecided()
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The format that is written."""
+        return self.format_by(self.url.partition("?")[0]) or "parquet"
+
+
+class TableSink(Database):
+    """`{"database": "postgresql://…", "table": "reports.late", "ifExists": "replace"}`: all rows in one transaction.
+
+    A table that is not there is made. `append` adds to one that is, `replace` empties it first, `fail` leaves it.
+    """
+
+    table: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}(\.[A-Za-z_][A-Za-z0-9_]{0,62})?$")
+    if_exists: IfTableExists = "append"
+
+
+SINK_KINDS: dict[str, type[DataModel]] = {"path": FileSink, "url": UrlSink, "database": TableSink}
+AnySink = FileSink | UrlSink | TableSink
+_SINKS = '{"path": "file"}, {"url": "…"} or {"database": "…", "table": "…"}'
+
+
+def _sink_kind(value: Any) -> str | None:
+    keys: Iterable[str] = value if isinstance(value, dict) else ()
+    return next((f"sink:{key}" for key in SINK_KINDS if key in keys), None)
+
+
+def _say_what_there_is(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    if not holds_template(value) and _sink_kind(value) is None:
+        raise refuse("MISSING_FIELD" if isinstance(value, dict) else "BAD_CONFIG", f"a sink is one of {_SINKS}")
+    return handler(value)
+
+
+Sink = Annotated[
+    Annotated[FileSink, Tag("sink:path")]
+    | Annotated[UrlSink, Tag("sink:url")]
+    | Annotated[TableSink, Tag("sink:database")],
+    Discriminator(_sink_kind),
+    WrapValidator(_say_what_there_is),
+]

@@ -7,14 +7,24 @@ from pathlib import Path
 
 import polars as pl
 
-from agents.data.failures import POLARS_FAILURES, failed_at
-from agents.data.sinks import Sink
+from agents.data.excel import write_workbook
+from agents.data.failures import POLARS_FAILURES, OperationRefused, failed_at
+from agents.data.sinks import FileSink, UrlSink
 from agents.errors import DataFailed
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_sink(table: Path, sink: Sink, target: Path) -> int:
+def write_format(table: Path, sink: UrlSink, target: Path) -> int:
+    """Writes the Parquet file `table` to `target` in the sink's format; returns the bytes. Raises `DataFailed`."""
+    try:
+        _write(table, sink, target)
+    except (*POLARS_FAILURES, OperationRefused) as error:
+        raise failed_at("sink", "", error) from error
+    return target.stat().st_size
+
+
+def write_sink(table: Path, sink: FileSink, target: Path) -> int:
     """Copies the Parquet file `table` to `target` in the sink's format; returns the bytes written.
 
     Raises `DataFailed`; then nothing of the new file is left and an old one is as it was.
@@ -28,7 +38,7 @@ def write_sink(table: Path, sink: Sink, target: Path) -> int:
         _write(table, sink, unfinished)
         size = _sync(unfinished)
         _replace(unfinished, target)
-    except POLARS_FAILURES as error:
+    except (*POLARS_FAILURES, OperationRefused) as error:
         reason = OSError(error.strerror) if isinstance(error, OSError) and error.strerror else error
         raise failed_at("sink", "", reason) from error
     finally:
@@ -36,9 +46,9 @@ def write_sink(table: Path, sink: Sink, target: Path) -> int:
     return size
 
 
-def _write(table: Path, sink: Sink, path: Path) -> None:
+def _write(table: Path, sink: FileSink | UrlSink, path: Path) -> None:
     frame = pl.scan_parquet(table, glob=False)
-    if sink.partition_by:
+    if isinstance(sink, FileSink) and sink.partition_by:
         frame.sink_parquet(
             pl.PartitionBy(path, key=sink.partition_by, include_key=False), mkdir=True, engine="streaming"
         )
@@ -51,6 +61,8 @@ def _write(table: Path, sink: Sink, path: Path) -> None:
             frame.sink_ndjson(path, engine="streaming", check_extension=False)
         case "ipc":
             frame.sink_ipc(path, engine="streaming")
+        case "excel":
+            write_workbook(frame, path)
         case _:
             shutil.copyfile(table, path)
 

@@ -16,7 +16,7 @@ import secrets
 import httpx2
 
 from agents.egress.guard import DEFAULT_PORTS, Guard
-from agents.errors import AgentError
+from agents.errors import AgentError, EgressRefused
 
 MAX_HEAD = 64 * 1024
 CHUNK = 256 * 1024
@@ -26,7 +26,10 @@ _OWN_HEADERS = (b"proxy-authorization", b"proxy-connection", b"connection", b"ke
 
 
 class Tunnel:
-    """Open as long as its context; only who knows its URL gets through. `refusal` is the last thing it refused."""
+    """Open as long as its context; only who knows its URL gets through. `refusal` is the last thing it refused.
+
+    Libraries leave the password out when they follow a redirect from http to another host, which thus ends here.
+    """
 
     def __init__(self, guard: Guard) -> None:
         self.refusal: AgentError | None = None
@@ -65,6 +68,7 @@ class Tunnel:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
                 head = _Head(await reader.readuntil(b"\r\n\r\n"))
                 if not hmac.compare_digest(head.authorization, self._expected):
+                    self.refusal = EgressRefused(f"a redirect to {head.url.host} is not followed", path="url")
                     writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
                     return
                 await self._forward(head, reader, writer)

@@ -1,17 +1,18 @@
 """What an operation is: a piece of config that turns one lazy table into another."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
 import polars as pl
 
 from agents.data.model import DataModel
-from agents.data.sources import FileSource, InputSource, RowsSource
+from agents.data.sources import AnySource
 
 
 class Tables(Protocol):
     """Gives operations the other tables that they name."""
 
-    def read(self, source: RowsSource | InputSource | FileSource, path: str) -> pl.LazyFrame:
+    def read(self, source: AnySource, path: str) -> pl.LazyFrame:
         """The table of `source`, which stands at `path` in the config; raises `AgentError`."""
         ...
 
@@ -32,6 +33,10 @@ class Operation(DataModel):
         return False
 
     op: str
+
+    def sources(self) -> Mapping[str, AnySource]:
+        """The other tables that it reads, by their place in the operation (`with[0]`); `apply` asks for no others."""
+        return {}
 
     def apply(self, frame: pl.LazyFrame, tables: Tables) -> pl.LazyFrame:
         raise NotImplementedError

@@ -136,7 +136,10 @@ def _holds(dtype: pl.DataType, value: Any) -> bool:
 
 
 class Explode(Operation):
-    """`{"op": "explode", "columns": ["tags"]}`: a row per element; several lists in a row must be equally long."""
+    """`{"op": "explode", "columns": ["tags"]}`: a row per element; several lists in a row must be equally long.
+
+    An empty list gives no row, a null one row with a null.
+    """
 
     multiplies = True
 

@@ -1,5 +1,6 @@
 """Operations that bring in other tables."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import polars as pl
@@ -9,7 +10,7 @@ from agents.data.expressions import require_columns
 from agents.data.failures import polars_reason
 from agents.data.model import is_unfilled, refuse
 from agents.data.operations.base import Operation, Tables
-from agents.data.sources import Source
+from agents.data.sources import AnySource, Source
 from agents.data.sql_guard import check_query
 from agents.data.sql_tokens import BadSql
 
@@ -29,7 +30,7 @@ class Join(Operation):
     multiplies = True
 
     op: Literal["join"]
-    source: Source = Field(alias="with")
+    other: Source = Field(alias="with")
     how: Literal["inner", "left", "right", "full", "semi", "anti", "cross"] = "inner"
     on: list[str] | None = Field(default=None, min_length=1)
     left_on: list[str] | None = Field(default=None, min_length=1)
@@ -42,6 +43,9 @@ class Join(Operation):
     @property
     def explodes(self) -> bool:
         return self.how == "cross"
+
+    def sources(self) -> Mapping[str, AnySource]:
+        return {"with": self.other}
 
     @model_validator(mode="after")
     def _has_keys(self) -> "Join":
@@ -57,7 +61,7 @@ class Join(Operation):
         return self
 
     def apply(self, frame: pl.LazyFrame, tables: Tables) -> pl.LazyFrame:
-        other = tables.read(self.source, "with")
+        other = tables.read(self.other, "with")
         if self.how == "cross":
             return frame.join(other, how="cross", suffix=self.suffix)
         left, right = self.left_on or self.on or [], self.right_on or self.on or []
@@ -79,19 +83,25 @@ class Join(Operation):
 class Concat(Operation):
     """`{"op": "concat", "with": [{"input": "february"}], "how": "vertical"}`: other tables below or beside this one.
 
-    `vertical` wants the same columns everywhere, `diagonal` fills the missing ones with nulls, `horizontal` puts
-    columns side by side. `relaxed` lets columns of the same name differ in type and takes the wider one.
+    `vertical` wants the same columns everywhere, in any order; `diagonal` fills the missing ones with nulls,
+    `horizontal` puts columns side by side. `relaxed` lets columns of the same name differ in type and takes the wider
+    one.
     """
 
     multiplies = True
 
     op: Literal["concat"]
-    sources: list[Source] = Field(alias="with", min_length=1)
+    others: list[Source] = Field(alias="with", min_length=1)
     how: Literal["vertical", "diagonal", "horizontal"] = "vertical"
     relaxed: bool = False
 
+    def sources(self) -> Mapping[str, AnySource]:
+        return {f"with[{index}]": source for index, source in enumerate(self.others)}
+
     def apply(self, frame: pl.LazyFrame, tables: Tables) -> pl.LazyFrame:
-        others = [tables.read(source, f"with[{index}]") for index, source in enumerate(self.sources)]
+        others = [tables.read(source, path) for path, source in self.sources().items()]
+        if self.how == "vertical":
+            others = [_in_order(other, frame.collect_schema().names()) for other in others]
         frames = [frame, *others]
         match (self.how, self.relaxed):
             case ("horizontal", _):
@@ -106,6 +116,12 @@ class Concat(Operation):
                 return pl.concat(frames, how="diagonal_relaxed")
 
 
+def _in_order(frame: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
+    """Polars puts tables below each other by position; other columns are left for it to refuse."""
+    found = frame.collect_schema().names()
+    return frame.select(names) if found != names and set(found) == set(names) else frame
+
+
 class Sql(Operation):
     """`{"op": "sql", "query": "SELECT carrier, COUNT(*) AS n FROM self GROUP BY carrier", "with": {"planes": {…}}}`.
 
@@ -117,9 +133,9 @@ class Sql(Operation):
 
     op: Literal["sql"]
     query: str
-    sources: dict[str, Source] = Field(default_factory=dict, alias="with")
+    others: dict[str, Source] = Field(default_factory=dict, alias="with")
 
-    @field_validator("sources")
+    @field_validator("others")
     @classmethod
     def _leaves_self(cls, value: dict[str, Source]) -> dict[str, Source]:
         if any(name.lower() == SELF for name in value):
@@ -136,14 +152,17 @@ class Sql(Operation):
             raise refuse("BAD_EXPRESSION", f"query: {error}") from None
         return self
 
+    def sources(self) -> Mapping[str, AnySource]:
+        return {f"with.{name}": source for name, source in self.others.items()}
+
     def apply(self, frame: pl.LazyFrame, tables: Tables) -> pl.LazyFrame:
         self._check()
-        others = {name: tables.read(source, f"with.{name}") for name, source in self.sources.items()}
+        others = {name: tables.read(source, f"with.{name}") for name, source in self.others.items()}
         return _context({SELF: frame, **others}).execute(self.query)
 
     def _check(self) -> None:
         """Raises `BadSql`. Polars tries the query on tables without columns, since none are known yet."""
-        names = [SELF, *self.sources]
+        names = [SELF, *self.others]
         check_query(self.query, names)
         try:
             _context({name: pl.LazyFrame() for name in names}).execute(self.query).collect_schema()

@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 from pydantic import TypeAdapter
 
+from agents.data.config import parse_config
 from agents.data.operations import AnyOperation
-from agents.data.reading import AnySource, rows_table
-from agents.data.sources import RowsSource
+from agents.data.scanning import rows_table
+from agents.data.sources import AnySource, RowsSource
 
 _OPERATIONS: TypeAdapter[Any] = TypeAdapter(AnyOperation)
 
@@ -35,3 +36,12 @@ def apply() -> Apply:
         return result.collect(engine="streaming")
 
     return apply_operation
+
+
+def apply_all(rows: list[dict[str, Any]], types: dict[str, str], operations: list[dict[str, Any]]) -> pl.DataFrame:
+    """The rows that a DATA agent's operations make of `rows`; the tables that they name are inline."""
+    config = parse_config({"source": {"rows": rows, "types": types}, "operations": operations})
+    frame = rows_table(rows, types)
+    for operation in config.operations:
+        frame = operation.apply(frame, InlineTables())
+    return frame.collect(engine="streaming")
