@@ -56,7 +56,7 @@ class Wiring:
         self.cipher = Cipher.of(settings.auth)
         self.orchestrator = _orchestrator(settings)
         self._settings = settings
-        self._executors = executors()
+        self._executors = executors(settings.runs.code_sandbox)
         self._files = tenants_files(settings)
         self._results = open_result_store(settings)
         self._claims = Claims(libpq_url(settings.database))
@@ -97,6 +97,17 @@ class Wiring:
     def journal(self, tenant_id: UUID) -> Journal:
         """The writer of one tenant's run records."""
         return Journal(self.sessions, tenant_id, on_taken_over=self._on_taken_over)
+
+    async def is_cancel_requested(self, flow_run_id: UUID) -> bool:
+        """Whether the end of the run was asked for, by whomever."""
+        async with system_scope(self.sessions) as scope:
+            found = await find_driven(scope.session, flow_run_id, None)
+        if found is None:
+            return False
+        execution_id, tenant_id = found
+        async with tenant_scope(self.sessions, tenant_id) as scope:
+            execution, _ = await ExecutionRepository(scope).with_workflow(execution_id, light=True)
+        return execution.cancel_requested_at is not None
 
     async def request_cancel(self, flow_run_id: UUID, message: str) -> None:
         """Records that Prefect asks for the end of a run; one that is not running ends with it."""

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from pydantic import BaseModel, Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from agents.code.selection import SandboxChoice
 from platform_api.weak_settings import equal_secrets, guessable_secrets, plain_origins, weak_password, weak_rounds
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
@@ -360,6 +361,12 @@ class RunSettings(_Group):
         le=600,
         description="seconds that the test of an agent without a time limit of its own may take, and that a request "
         "waits for any test before it answers 202",
+    )
+    code_sandbox: SandboxChoice = Field(
+        SandboxChoice.AUTO,
+        alias="CODE_SANDBOX",
+        description="sandbox of CODE agents: `auto` takes the strongest that holds, `namespace`, `docker` and "
+        "`landlock` only that one, `unsafe-local` none at all; where it does not work CODE agents are refused",
     )
     egress_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), alias="EGRESS_ALLOW", description="hosts and networks that outgoing calls may reach beside public ones"

@@ -5,12 +5,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from agents.code.syntax import MAX_CODE_BYTES, source_problems
+from agents.code.syntax import MAX_CODE_BYTES, node_problems, source_problems
 from agents.errors import Problem
 from agents.problems import is_template, model_problems, parse_config
 
 MIB = 1024 * 1024
-LATER_LANGUAGES = ("node", "javascript", "typescript")
+NO_NETWORK = (
+    "programs have no network: what they connect to could not be held against the egress policy; let an API agent make "
+    "the call and hand its output on"
+)
+NODE_NAMES = ("javascript", "js", "nodejs", "typescript")
 
 
 class CodeConfig(BaseModel):
@@ -20,7 +24,7 @@ class CodeConfig(BaseModel):
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True
     )
 
-    language: Literal["python"]
+    language: Literal["python", "node"]
     code: Annotated[str, Field(min_length=1)]
     memory_mb: Annotated[int, Field(ge=32, le=16 * 1024)] = 256
     """Of the program and everything that it starts, together."""
@@ -34,18 +38,23 @@ class CodeConfig(BaseModel):
     """Of the work folder, and of any one file."""
     max_processes: Annotated[int, Field(ge=1, le=512)] = 64
     """Processes and threads alive at once."""
+    startup: Literal["fresh", "prewarmed"] = "fresh"
+    """`prewarmed`: numpy and Polars are loaded already, which saves their import; Python alone has it."""
+    network: Literal[False] = False
+    """Programs have none: nothing could hold what they connect to against the egress policy."""
 
 
 def code_problems(config: dict[str, Any]) -> list[Problem]:
     """Everything wrong with the config of a CODE agent, the code itself included."""
-    language = config.get("language")
-    if language in LATER_LANGUAGES:
-        message = f"language {language!r} cannot be run yet; use 'python'"
+    if config.get("language") in NODE_NAMES:
+        message = f"language {config['language']!r} is called 'node' here, and takes JavaScript"
         return [Problem(path="language", code="BAD_CONFIG", message=message)]
+    if config.get("network") is True:
+        return [Problem(path="network", code="BAD_CONFIG", message=NO_NETWORK)]
     problems = model_problems(CodeConfig, config)
     if any(problem.path == "code" for problem in problems):
         return problems
-    return [*problems, *_code_problems(config["code"])]
+    return [*problems, *_code_problems(config["code"], config.get("language"))]
 
 
 def read_config(config: dict[str, Any]) -> CodeConfig:
@@ -53,9 +62,9 @@ def read_config(config: dict[str, Any]) -> CodeConfig:
     return parse_config(CodeConfig, config)
 
 
-def _code_problems(code: str) -> list[Problem]:
+def _code_problems(code: str, language: object) -> list[Problem]:
     if len(code.encode(errors="replace")) > MAX_CODE_BYTES:
         message = f"the code is larger than {MAX_CODE_BYTES // 1024} KiB; move data into the input"
         return [Problem(path="code", code="BAD_CONFIG", message=message)]
-    problems = source_problems(code)
+    problems = node_problems(code) if language == "node" else source_problems(code)
     return [] if is_template(code) else problems

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from agents.code.process import WORK_FOLDERS
+from agents.code.linux_backend import WORK_FOLDERS
 
 
 def remove_leftovers(temporary: Path | None = None) -> int:

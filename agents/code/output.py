@@ -1,11 +1,9 @@
 """Standard output and standard error of user code, line by line into the log, bounded."""
 
-import asyncio
 from typing import Any
 
 from agents.context import Log
 
-CHUNK_BYTES = 64 * 1024
 LINE_BYTES = 8 * 1024
 MAX_LINES = 10_000
 CONTINUATION_MASK, CONTINUATION = 0xC0, 0x80
@@ -29,14 +27,18 @@ class OutputStream:
         self._lines = 0
         self._rest = b""
 
-    async def consume(self, reader: asyncio.StreamReader) -> None:
-        """Until the end of the stream, or until there was too much of it."""
-        while chunk := await reader.read(CHUNK_BYTES):
-            self._take(chunk[: self._left])
-            self._left -= len(chunk)
-            if self._left < 0:
-                self._finish_cut()
-                return
+    def feed(self, chunk: bytes) -> bool:
+        """False where there was too much; what comes after that is passed over."""
+        if self.exceeded:
+            return False
+        self._take(chunk[: self._left])
+        self._left -= len(chunk)
+        if self._left < 0:
+            self._finish_cut()
+        return not self.exceeded
+
+    def close(self) -> None:
+        """At the end of the stream."""
         self._flush()
 
     def _take(self, chunk: bytes) -> None:
@@ -83,3 +85,21 @@ class OutputStream:
 
     def _metadata(self) -> dict[str, Any]:
         return {"stream": self.name}
+
+
+class OutputStreams:
+    """Both streams of a program; implements `agents.code.backend.Streams`."""
+
+    def __init__(self, log: Log, max_bytes: int) -> None:
+        self._streams = {
+            name: OutputStream(name, level, log, max_bytes) for name, level in (("stdout", "INFO"), ("stderr", "WARN"))
+        }
+
+    def write(self, stream: str, chunk: bytes) -> bool:
+        """False where that was too much."""
+        return self._streams[stream].feed(chunk)
+
+    def close(self) -> None:
+        """Logs what has no newline yet."""
+        for stream in self._streams.values():
+            stream.close()

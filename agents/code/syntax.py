@@ -24,6 +24,17 @@ def source_problems(code: str) -> list[Problem]:
     return [_problem(text) for text in _entry_point_faults(tree)]
 
 
+def node_problems(code: str) -> list[Problem]:
+    """JavaScript is parsed by Node.js alone, which not every machine has that checks configs."""
+    try:
+        code.encode()
+    except UnicodeEncodeError as error:
+        return [_problem(f"the code is no valid text: {error}")]
+    if "exports" not in code:
+        return [_problem("the code exports nothing; write `module.exports = async (input) => { … }`")]
+    return []
+
+
 def _parsed(code: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "invalid escape sequence" and the like are the author's to weigh

@@ -1,18 +1,38 @@
-"""From what the guest reported to a result or a typed error. User code may have written the report: it is checked."""
+"""From what a sandbox gives back to a result or a typed error. User code may have written the answer: it is checked."""
 
 import json
 import signal
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from agents.code.config import CodeConfig
-from agents.errors import AgentError, AgentTimeout, CodeFailed, LimitExceeded, OutputInvalid
+from agents.code.backend import Limits, Outcome, Reason
+from agents.code.config import MIB, CodeConfig
+from agents.errors import AgentTimeout, CodeFailed, LimitExceeded, OutputInvalid
 
-CPU_SIGNALS = (signal.SIGXCPU,)
+HEAP_FULL_SHARE = 0.5
+
+
+class Limit(NamedTuple):
+    """How passing a limit is told. `field` is the config's; `what` is filled with its value."""
+
+    code: str
+    field: str
+    what: str
+    instead: str
+
+
+LIMITS = {
+    Reason.MEMORY: Limit("MEMORY_LIMIT", "memory_mb", "used more than {} MiB of memory", "keep less at once"),
+    Reason.CPU: Limit("CPU_LIMIT", "cpu_seconds", "used more than {:g} s of processor time", "do less"),
+    Reason.PROCESSES: Limit("PROCESS_LIMIT", "max_processes", "wanted more than {} processes", "start fewer"),
+    Reason.DISK: Limit("DISK_LIMIT", "disk_mb", "wrote more than {} MiB, or too many files", "write less"),
+}
+MET_AS_ERROR = {"memory": Reason.MEMORY, "disk": Reason.DISK, "processes": Reason.PROCESSES}
+"""What a harness calls the limits that programs meet as exceptions."""
 
 
 class Frame(BaseModel):
@@ -24,7 +44,7 @@ class Frame(BaseModel):
 
 
 class Failure(BaseModel):
-    """What `guest.program` writes when there is no result."""
+    """What the harness writes when there is no result."""
 
     failure: str
     type: str = Field(max_length=500)
@@ -32,46 +52,40 @@ class Failure(BaseModel):
     frames: list[Frame] = Field(max_length=64)
 
 
-class Ending(BaseModel):
-    """What `guest.supervisor` reports."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-    end: str = "signalled"
-    code: int = int(signal.SIGKILL)
-    isolation: tuple[str, ...] | None = None
-    cpu_seconds: float = 0
-    peak_memory: int = 0
-    message: str = ""
+def raise_for_limit(outcome: Outcome, config: CodeConfig, limits: Limits) -> None:
+    """Raises when the sandbox or the kernel stopped the program."""
+    reason = outcome.reason or _known_by_signal(outcome, config)
+    if reason is Reason.TIMEOUT:
+        raise timed_out(limits.wall_seconds or 0)
+    if reason is Reason.OUTPUT:
+        raise output_exceeded(outcome.what, config)
+    if reason is not None:
+        raise _exceeded(reason, config)
 
 
-def read_ending(status: bytes) -> Ending:
-    """The supervisor's report; without one it was killed itself."""
-    try:
-        return Ending.model_validate_json(status)
-    except ValidationError:
-        return Ending()
+def _known_by_signal(outcome: Outcome, config: CodeConfig) -> Reason | None:
+    spent = outcome.usage.cpu_seconds >= config.cpu_seconds - 1 and outcome.signal == signal.SIGKILL
+    if outcome.signal == signal.SIGXCPU or spent:
+        return Reason.CPU
+    if outcome.signal == signal.SIGXFSZ:
+        return Reason.DISK
+    heap_full = outcome.usage.memory_bytes > config.memory_mb * MIB * HEAP_FULL_SHARE
+    if config.language == "node" and heap_full and outcome.signal in (signal.SIGABRT, signal.SIGTRAP):
+        return Reason.MEMORY  # V8 gives up by aborting
+    return None
 
 
-def raise_for_limit(ending: Ending, config: CodeConfig) -> None:
-    """Raises when the supervisor or the kernel stopped the program."""
-    if ending.end == "memory":
-        raise memory_exceeded(config)
-    spent = ending.cpu_seconds >= config.cpu_seconds - 1 and ending.code == signal.SIGKILL
-    if ending.end == "cpu" or (ending.end == "signalled" and (ending.code in CPU_SIGNALS or spent)):
-        message = f"the code used more than {config.cpu_seconds:g} s of processor time; raise `cpuSeconds` or do less"
-        raise LimitExceeded(message, code="CPU_LIMIT", details={"cpuSeconds": config.cpu_seconds})
-    if ending.end == "setup":
-        raise AgentError(f"the sandbox could not be set up: {ending.message}", code="SANDBOX_FAILED")
+def _exceeded(reason: Reason, config: CodeConfig) -> LimitExceeded:
+    limit = LIMITS[reason]
+    value = getattr(config, limit.field)
+    message = f"the code {limit.what.format(value)}; raise `{to_camel(limit.field)}` or {limit.instead}"
+    return LimitExceeded(message, code=limit.code, details={to_camel(limit.field): value})
 
 
-def memory_exceeded(config: CodeConfig) -> LimitExceeded:
-    message = f"the code used more than {config.memory_mb} MiB of memory; raise `memoryMb` or keep less at once"
-    return LimitExceeded(message, code="MEMORY_LIMIT", details={"memoryMb": config.memory_mb})
-
-
-def output_exceeded(what: str, limit: int, field: str) -> LimitExceeded:
-    message = f"the code's {what} is larger than {limit} bytes; raise `{field}` or write less"
+def output_exceeded(what: str, config: CodeConfig) -> LimitExceeded:
+    field = {"result": "max_result_bytes", "files": "disk_mb"}.get(what, "max_output_bytes")
+    limit = getattr(config, field) * (MIB if what == "files" else 1)
+    message = f"the code's {what} is larger than {limit} bytes; raise `{to_camel(field)}` or write less"
     return LimitExceeded(message, code="OUTPUT_LIMIT", details={"limitBytes": limit, "what": what})
 
 
@@ -80,20 +94,22 @@ def timed_out(seconds: float) -> AgentTimeout:
     return AgentTimeout(message, details={"timeoutSeconds": seconds})
 
 
-def read_result(answer: bytes, ending: Ending, config: CodeConfig) -> Any:
+def read_result(outcome: Outcome, config: CodeConfig) -> Any:
     """The value that `main` returned; raises what explains why there is none."""
-    if not answer:
-        raise CodeFailed(_end_without_answer(ending), details={"end": ending.end, "code": ending.code})
-    message = _decoded(answer)
+    if not outcome.answer:
+        raise CodeFailed(
+            _end_without_answer(outcome), details={"exitCode": outcome.exit_code, "signal": outcome.signal}
+        )
+    message = _decoded(outcome.answer)
     if message.get("ok") is not True:
         _raise_failure(message, config)
     return message.get("result")
 
 
-def _end_without_answer(ending: Ending) -> str:
-    if ending.end == "exited":
-        return f"the code ended its process (exit code {ending.code}) without a result; return it from `main`"
-    return f"the code was killed by signal {_signal_name(ending.code)} before it gave a result"
+def _end_without_answer(outcome: Outcome) -> str:
+    if outcome.signal is not None:
+        return f"the code was killed by signal {_signal_name(outcome.signal)} before it gave a result"
+    return f"the code ended its process (exit code {outcome.exit_code}) without a result; return it from `main`"
 
 
 def _signal_name(number: int) -> str:
@@ -124,8 +140,8 @@ def _raise_failure(message: Mapping[str, Any], config: CodeConfig) -> NoReturn:
         failure = Failure.model_validate(message)
     except ValidationError:
         raise OutputInvalid("the result pipe was written to by the code itself; return it from `main`") from None
-    if failure.failure == "memory":
-        raise memory_exceeded(config)
+    if failure.failure in MET_AS_ERROR:
+        raise _exceeded(MET_AS_ERROR[failure.failure], config)
     if failure.failure == "result":
         raise OutputInvalid(
             f"the result of `main` is no JSON: {failure.message}; return dicts with text keys, lists, text, numbers, "

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import psutil
 
-from agents.code.executor import CodeExecutor
-from agents.context import AgentContext
-from agents.errors import AgentError
-from agents.spec import AgentSpec, AgentType, Limits
+from agents.code.backend import SandboxUnavailable
+from agents.code.backends import selection
+from agents.code.selection import SandboxChoice
 from deployments.local.errors import StackError
 from deployments.local.files import DataFolder, read_json
 from deployments.local.keys import GENERATORS
@@ -21,14 +20,14 @@ from deployments.local.lock import holder
 from deployments.local.ports import listen
 from deployments.local.postgres import EmbeddedPostgres, PostgresFailed
 from deployments.local.probes import http_status
-from platform_api.kit.result_store import LocalResultStore
 from platform_api.settings import SettingsInvalid, load_settings
 
 MINIMUM_PYTHON = (3, 11)
 GIB = 1024**3
 MINIMUM_MEMORY_BYTES = GIB
 MINIMUM_DISK_BYTES = GIB
-SANDBOX_SECONDS = 30.0
+SANDBOX_SECONDS = 60.0
+SANDBOX_ADVICE = "allow user namespaces, or start Docker; until then CODE agents are refused"
 PORTS = ((3001, "--api-port"), (4200, "--prefect-port"))
 
 
@@ -126,34 +125,29 @@ async def check_settings(folder: DataFolder) -> Finding:
 
 
 async def check_sandbox(folder: DataFolder) -> Finding:
-    """Runs the smallest CODE agent there is."""
-    config = {"language": "python", "code": "def main(input):\n    return input['number'] + 1\n"}
-    spec = AgentSpec(id="doctor", version=1, name="doctor", type=AgentType.CODE, config=config)
-    warnings: list[str] = []
+    """Tries the sandboxes of CODE agents as a worker does, with the setting that it would find."""
+    sandbox = selection(_chosen_sandbox())
+    try:
+        async with asyncio.timeout(SANDBOX_SECONDS):
+            backend = await sandbox.backend()
+    except (SandboxUnavailable, TimeoutError) as error:
+        return Finding(name="Sandbox", detail=str(error) or "no answer in time", advice=SANDBOX_ADVICE)
+    finally:
+        await sandbox.aclose()
+    passed_over = [f"{name} not used ({probe.reason})" for name, probe in sandbox.probes.items() if not probe.available]
+    languages = " and ".join(sorted(sandbox.probes[backend.name].languages))
+    detail = "; ".join([f"{backend.name}, runs {languages}", *passed_over])
+    if not backend.safe:
+        advice = "set CODE_SANDBOX=auto: now CODE agents can do whatever the worker's user can"
+        return Finding(name="Sandbox", detail=detail, advice=advice, warning=True)
+    return Finding(name="Sandbox", detail=detail)
 
-    def note(level: str, message: str, **metadata: object) -> None:
-        if level == "WARN":
-            warnings.append(message)
 
-    with tempfile.TemporaryDirectory(prefix="turbocat-doctor-") as temporary:
-        context = AgentContext(
-            limits=Limits(timeout_seconds=SANDBOX_SECONDS),
-            log=note,
-            datasets=LocalResultStore(Path(temporary)),
-            idempotency_key="doctor",
-        )
-        try:
-            async with asyncio.timeout(SANDBOX_SECONDS):
-                result = await CodeExecutor().run(spec, {"number": 41}, context)
-        except (AgentError, TimeoutError, OSError) as error:
-            advice = "CODE agents will be refused here; everything else works"
-            return Finding(name="Sandbox", detail=str(error) or "no answer in time", advice=advice)
-    if result.output != 42:
-        return Finding(name="Sandbox", detail="a wrong result came back", advice="report this with the output above")
-    if warnings:
-        advice = "run CODE agents of people you trust only, or use a kernel that lets users make namespaces"
-        return Finding(name="Sandbox", detail="; ".join(warnings), advice=advice, warning=True)
-    return Finding(name="Sandbox", detail="CODE agents run behind every wall")
+def _chosen_sandbox() -> SandboxChoice:
+    try:
+        return load_settings().runs.code_sandbox
+    except SettingsInvalid:  # said by its own check
+        return SandboxChoice.AUTO
 
 
 async def check_running_stack(folder: DataFolder) -> Finding:

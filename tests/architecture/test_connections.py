@@ -39,10 +39,13 @@ OPENERS = {
     "deployments/commands/serving.py": "listens: takes over the socket that the stack has opened",
     "deployments/worker/child.py": "the pair of sockets between a worker and its child",
     "deployments/worker/processes.py": "the same",
+    "agents/code/canaries.py": "listens: what a sandboxed program must not reach",
+    "agents/code/guest/zygote.py": "the pair of sockets between a worker and what starts its programs",
 }
 """Path → why it opens a connection."""
 
 POLARS_READERS = {
+    "agents/code/datasets.py": "a file that a program has left",
     "agents/data/execution.py": "a file that it has staged itself",
     "agents/data/reading.py": "kept datasets",
     "agents/data/remote/postgres.py": "a file that a run has staged itself",

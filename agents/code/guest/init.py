@@ -1,49 +1,59 @@
-"""The process between supervisor and program: prepares the surroundings, then collects whatever the program leaves."""
+"""The first process of a run in namespaces: builds the walls around itself, proves them, starts the program, reaps.
 
-import json
+When it ends, the kernel ends every other process of the run.
+"""
+
 import os
-import signal
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from agents.code.guest import isolation, linux, program
+from agents.code.guest import entry, landlock, linux, privileges, report, root, seccomp
 from agents.code.guest.launch import Launch
+from agents.code.guest.seccomp import Allowed
+
+OTHER_NAMESPACES = (
+    linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWCGROUP
+)
 
 
-def run(launch: Launch, uid: int | None, separated: set[str], report_to: int) -> NoReturn:
-    """Never returns; its report is described in `supervisor`."""
+def run(launch: Launch, uid: int | None, *, memory_is_counted: bool, reports: int) -> NoReturn:
+    """Never returns; what it writes to `reports` is described there. Descriptors 0 to 3 are the program's."""
     try:
-        message = _supervise_program(launch, uid, separated, report_to)
+        _build_walls(launch, uid, memory_is_counted=memory_is_counted)
+        child = os.fork()
     except Exception as error:
-        message = {"end": "setup", "code": 0, "message": f"{type(error).__name__}: {error}"}
-    os.write(report_to, json.dumps(message).encode())
+        report.send(reports, report.not_set_up(error))
+        os._exit(1)
+    if child == 0:
+        try:
+            os.close(reports)
+            os.setsid()
+            entry.start(launch, count_processes_beyond=0)
+        finally:
+            os._exit(1)
+    os.closerange(0, entry.DESCRIPTORS)
+    report.send(reports, _ending(child))
     os._exit(0)
 
 
-def _supervise_program(launch: Launch, uid: int | None, separated: set[str], report_to: int) -> dict[str, Any]:
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-    linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
-    if "processes" in separated:
-        separated = separated | isolation.arrange_files(launch, uid)
+def _build_walls(launch: Launch, uid: int | None, *, memory_is_counted: bool) -> None:
+    privileges.die_with_parent()
+    linux.unshare(OTHER_NAMESPACES)
+    linux.set_host_name("box")
+    root.enter(launch, uid if uid is not None else os.getuid())
     if uid is not None:
-        os.chown(launch.work, uid, uid)
-        separated = separated | {"user"}
-    child = os.fork()
-    if child == 0:
-        os.close(report_to)
-        try:
-            program.run(launch, uid, own_process_count=uid is not None or "processes" in separated)
-        finally:
-            os._exit(1)  # code that closed our descriptors must not come back here, nor show where we are installed
-    for descriptor in (0, 1, 2, launch.result_fd):
-        os.close(descriptor)
-    return {**_await_end(child), "isolation": sorted(separated)}
+        privileges.become(uid)
+        privileges.count_processes_apart()
+    privileges.give_up()
+    os.chdir(root.WORK)
+    if landlock.abi():
+        landlock.restrict(readable=("/",), writable=(root.BOX, *root.WRITABLE_DEVICES))
+    seccomp.install(Allowed(memory_files=memory_is_counted, sockets=True, attributes=True, sessions=True))
+    privileges.prove()
+    root.prove()
 
 
-def _await_end(child: int) -> dict[str, Any]:
+def _ending(child: int) -> dict[str, object]:
     while True:
         pid, status = os.wait()
-        if pid != child:
-            continue
-        if os.WIFSIGNALED(status):
-            return {"end": "signalled", "code": os.WTERMSIG(status)}
-        return {"end": "exited", "code": os.WEXITSTATUS(status)}
+        if pid == child:
+            return report.ended(status)

@@ -1,26 +1,43 @@
-"""What the worker tells the guest at start. Travels as one JSON argument, so nothing secret may be in it."""
+"""What a run's guest is told at its start. Travels as JSON, so nothing secret may be in it."""
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
+
+NAMESPACES, LANDLOCK, NO_WALLS = "namespaces", "landlock", "none"
+"""The kinds of walls."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """Sizes are in bytes, times in seconds; `packages` are the folders from which user code may import."""
+    """Sizes are in bytes, times in seconds, paths this machine's."""
 
+    walls: str
+    language: str
+    interpreter: str
+    harness: str
+    """The folder of the programs that run the user's code."""
+    readable: tuple[str, ...]
+    """What the program may read, where it exists: the system's libraries, the interpreter, packages."""
+    import_from: tuple[str, ...]
+    """Folders on Python's path, whose names can be listed; of what is in them only `readable` can be read."""
+    datasets: dict[str, str]
     work: str
-    result_fd: int
-    status_fd: int
+    """The work folder, where walls do not bring one of their own."""
+    prewarmed: bool
+    cgroups: bool
+    """Whether control groups are to be used where they can be."""
     memory: int
     disk: int
+    inodes: int
     cpu: float
     processes: int
-    packages: tuple[str, ...]
+    open_files: int
 
-    def to_argument(self) -> str:
-        return json.dumps(asdict(self))
+    def encoded(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def from_argument(cls, argument: str) -> "Launch":
-        fields = json.loads(argument)
-        return cls(**{**fields, "packages": tuple(fields["packages"])})
+    def decoded(cls, message: bytes) -> "Launch":
+        fields: dict[str, Any] = json.loads(message)
+        return cls(**{**fields, "readable": tuple(fields["readable"]), "import_from": tuple(fields["import_from"])})

@@ -6,6 +6,7 @@ from contextlib import suppress
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 KIB = 1024
+BLOCK = 512
 
 
 def descendants(pid: int) -> list[int]:
@@ -26,6 +27,31 @@ def _children(pid: int) -> list[int]:
             with suppress(OSError):
                 below += map(int, _read(f"/proc/{pid}/task/{task}/children").split())
     return below
+
+
+def count_threads(pids: list[int]) -> int:
+    """Threads alive in these processes."""
+    count = 0
+    for pid in pids:
+        with suppress(OSError):
+            count += len(os.listdir(f"/proc/{pid}/task"))
+    return count
+
+
+def exceeds(folder: str, max_bytes: int, max_files: int) -> bool:
+    """Whether more lies in the folder and below; ends as soon as that is known."""
+    queue, found, size = [folder], 0, 0
+    while queue:
+        with suppress(OSError), os.scandir(queue.pop()) as entries:
+            for entry in entries:
+                found += 1
+                with suppress(OSError):
+                    size += entry.stat(follow_symlinks=False).st_blocks * BLOCK
+                if size > max_bytes or found > max_files:
+                    return True
+                if entry.is_dir(follow_symlinks=False):
+                    queue.append(entry.path)
+    return False
 
 
 def cpu_seconds(pids: list[int]) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any, cast
 import psutil
 import pytest
 
+from agents.code.backends import selection
 from agents.code.executor import CodeExecutor
+from agents.code.selection import Selection
 from agents.context import AgentContext, DatasetStore
 from agents.spec import AgentSpec, AgentType, Limits
 
@@ -40,8 +43,21 @@ def log() -> Lines:
 Run = Callable[..., Awaitable[Any]]
 
 
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Selection]:
+    """The strongest that works here, found once."""
+    found = selection()
+    asyncio.run(_backend_of(found))
+    yield found
+    asyncio.run(found.aclose())
+
+
+async def _backend_of(found: Selection) -> None:
+    await found.backend()
+
+
 @pytest.fixture
-def run(log: Lines) -> Run:
+def run(log: Lines, sandbox: Selection) -> Run:
     """Runs code with fields of the config beside it, and gives back the output."""
 
     async def execute(
@@ -55,26 +71,44 @@ def run(log: Lines) -> Run:
             datasets=cast(DatasetStore, None),
             idempotency_key="k",
         )
-        return (await CodeExecutor().run(spec, inputs or {}, context)).output
+        return (await CodeExecutor(sandbox).run(spec, inputs or {}, context)).output
 
     return execute
 
 
 def guests() -> list[psutil.Process]:
-    """Processes of user code below this one, which may have others: a database, warm processes of other tests."""
-    below = psutil.Process().children()
-    started = [each for each in below if "agents.code.guest" in " ".join(each.cmdline())]
-    return [*started, *(each for guest in started for each in guest.children(recursive=True))]
+    """Processes of runs: those below zygotes, of which this process may have several beside other children."""
+    own = psutil.Process().children()
+    zygotes = [each for each in own if alive(each) and "agents.code.guest" in " ".join(each.cmdline())]
+    return [each for zygote in zygotes for each in zygote.children(recursive=True) if alive(each)]
+
+
+def alive(process: psutil.Process) -> bool:
+    """Not a zombie either."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def soon(holds: Callable[[], bool], seconds: float = 10) -> bool:
+    """Whether it holds by then: a watcher ends a moment after it has reported the end of its run."""
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def nothing_left(sandbox: Selection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """After each test: no process below this one, no open descriptor more, and no work folder."""
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     descriptors = len(os.listdir("/proc/self/fd"))
     yield
-    assert guests() == []
+    assert soon(lambda: guests() == [])
     assert list(folder.iterdir()) == []
     assert len(os.listdir("/proc/self/fd")) <= descriptors + 1

@@ -64,7 +64,11 @@ def test_faulty_code_is_named_with_its_line(code: str, part: str) -> None:
     [
         ({"code": MAIN}, "language", "MISSING_FIELD"),
         ({"language": "python"}, "code", "MISSING_FIELD"),
-        ({"language": "node", "code": "x"}, "language", "BAD_CONFIG"),
+        ({"language": "node", "code": "x"}, "code", "BAD_CONFIG"),
+        ({"language": "node", "code": "module.exports = '\ud800'"}, "code", "BAD_CONFIG"),
+        ({"language": "javascript", "code": "x"}, "language", "BAD_CONFIG"),
+        ({"language": "python", "code": MAIN, "network": True}, "network", "BAD_CONFIG"),
+        ({"language": "python", "code": MAIN, "startup": "warm"}, "startup", "BAD_CONFIG"),
         ({"language": "cobol", "code": MAIN}, "language", "BAD_CONFIG"),
         ({"language": [], "code": MAIN}, "language", "BAD_CONFIG"),
         ({"language": "python", "code": 5}, "code", "BAD_CONFIG"),
@@ -86,9 +90,13 @@ def test_all_problems_come_at_once() -> None:
     assert {problem.path for problem in problems} == {"language", "code", "memoryMb", "nope"}
 
 
-def test_node_is_said_to_come_later() -> None:
-    [problem] = code_problems({"language": "node", "code": "module.exports = 1"})
-    assert "cannot be run yet; use 'python'" in problem.message
+def test_programs_for_node_are_sound() -> None:
+    assert code_problems({"language": "node", "code": "module.exports = async (input) => input"}) == []
+
+
+def test_a_network_is_refused_with_the_reason() -> None:
+    [problem] = code_problems({"language": "python", "code": MAIN, "network": True})
+    assert "egress policy" in problem.message
 
 
 def test_templates_in_limits_are_left_to_the_run() -> None:

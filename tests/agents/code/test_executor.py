@@ -5,6 +5,7 @@ import pytest
 
 from agents.code.config import MIB
 from agents.code.executor import CodeExecutor
+from agents.code.selection import Selection
 from agents.context import AgentContext, DatasetStore
 from agents.errors import AgentTimeout, CodeFailed, ConfigInvalid, InputInvalid, LimitExceeded, OutputInvalid
 from agents.spec import AgentSpec, AgentType, Limits
@@ -340,11 +341,11 @@ async def test_many_at_once(run: Run) -> None:
     assert await asyncio.gather(*(run(returning("input['n']"), {"n": n}) for n in range(20))) == list(range(20))
 
 
-async def test_a_long_result_has_a_preview(log: Lines) -> None:
+async def test_a_long_result_has_a_preview(log: Lines, sandbox: Selection) -> None:
     config = {"language": "python", "code": returning("['row'] * 5000")}
     spec = AgentSpec(id="a1", version=1, name="coder", type=AgentType.CODE, config=config)
     context = AgentContext(limits=Limits(), log=log, datasets=cast(DatasetStore, None), idempotency_key="k")
-    result = await CodeExecutor().run(spec, {}, context)
+    result = await CodeExecutor(sandbox).run(spec, {}, context)
     assert len(result.output) == 5000
     assert result.preview["excerpt"].startswith('["row", "row"')
     assert len(result.preview["excerpt"]) == 1000

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from agents.code.leftovers import remove_leftovers
-from agents.code.process import WORK_FOLDERS
+from agents.code.linux_backend import WORK_FOLDERS
 
 
 def ended_pid() -> int:

@@ -1,7 +1,5 @@
 """What programs print: case 29 (endless, binary, without a newline)."""
 
-import asyncio
-
 import pytest
 from hypothesis import given, strategies
 
@@ -11,14 +9,12 @@ from tests.agents.code.conftest import Lines
 pytestmark = pytest.mark.case(29)
 
 
-async def logged(data: bytes, max_bytes: int = 10**9, chunk: int = 1000) -> tuple[list[str], bool]:
-    reader = asyncio.StreamReader()
-    for start in range(0, len(data), chunk):
-        reader.feed_data(data[start : start + chunk])
-    reader.feed_eof()
+def logged(data: bytes, max_bytes: int = 10**9, chunk: int = 1000) -> tuple[list[str], bool]:
     log = Lines()
     stream = OutputStream("stdout", "INFO", log, max_bytes)
-    await stream.consume(reader)
+    for start in range(0, len(data), chunk):
+        stream.feed(data[start : start + chunk])
+    stream.close()
     return log.text, stream.exceeded
 
 
@@ -33,38 +29,38 @@ async def logged(data: bytes, max_bytes: int = 10**9, chunk: int = 1000) -> tupl
         ("ž🐈\n".encode(), ["ž🐈"]),
     ],
 )
-async def test_lines(data: bytes, lines: list[str]) -> None:
-    assert await logged(data) == (lines, False)
+def test_lines(data: bytes, lines: list[str]) -> None:
+    assert logged(data) == (lines, False)
 
 
-async def test_long_lines_are_cut_between_characters() -> None:
+def test_long_lines_are_cut_between_characters() -> None:
     text = "a" + "🐈" * 10_000
-    lines, _ = await logged(text.encode())
+    lines, _ = logged(text.encode())
     assert "".join(lines) == text
     assert max(len(line.encode()) for line in lines) <= LINE_BYTES
 
 
-async def test_too_many_lines_are_noted_once() -> None:
-    lines, exceeded = await logged(b"x\n" * (MAX_LINES * 2))
+def test_too_many_lines_are_noted_once() -> None:
+    lines, exceeded = logged(b"x\n" * (MAX_LINES * 2))
     assert len(lines) == MAX_LINES + 1
     assert "further lines of stdout are not logged" in lines[-1]
     assert not exceeded
 
 
-async def test_the_limit_cuts_with_a_note() -> None:
-    assert await logged(b"12345\n6789", max_bytes=8) == (
+def test_the_limit_cuts_with_a_note() -> None:
+    assert logged(b"12345\n6789", max_bytes=8) == (
         ["12345", "67", "stdout was cut here: it is limited to 8 bytes"],
         True,
     )
 
 
-async def test_the_limit_itself_is_still_allowed() -> None:
-    assert await logged(b"12345678", max_bytes=8) == (["12345678"], False)
+def test_the_limit_itself_is_still_allowed() -> None:
+    assert logged(b"12345678", max_bytes=8) == (["12345678"], False)
 
 
 @given(data=strategies.binary(max_size=40_000), limit=strategies.integers(0, 40_000))
-async def test_any_bytes_come_through_bounded(data: bytes, limit: int) -> None:
-    lines, exceeded = await logged(data, max_bytes=limit)
+def test_any_bytes_come_through_bounded(data: bytes, limit: int) -> None:
+    lines, exceeded = logged(data, max_bytes=limit)
     assert exceeded == (len(data) > limit)
     if not exceeded:
         assert sum(len(line.encode()) for line in lines) <= 3 * len(data)

@@ -13,8 +13,7 @@ import psutil
 import pytest
 from rich.console import Console
 
-from agents.code.executor import CodeExecutor
-from agents.errors import CodeFailed
+from agents.code.selection import SandboxChoice, Selection
 from deployments.commands import doctor as command
 from deployments.local import doctor
 from deployments.local.doctor import Finding
@@ -111,30 +110,25 @@ async def test_complete_settings(folder: DataFolder, monkeypatch: pytest.MonkeyP
     assert "complete" in (await doctor.check_settings(folder)).detail
 
 
-async def test_the_sandbox_runs_or_says_why(folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not (await doctor.check_sandbox(folder)).failed
+async def test_the_sandbox_is_named(folder: DataFolder) -> None:
+    found = await doctor.check_sandbox(folder)
+    assert not found.failed
+    assert "runs node and python" in found.detail
 
-    async def refuses(*arguments: object) -> None:
-        raise CodeFailed("namespaces are refused")
 
-    monkeypatch.setattr(CodeExecutor, "run", refuses)
+async def test_a_machine_without_a_sandbox_is_told_why(folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "selection", lambda choice: Selection(choice, []))
     found = await doctor.check_sandbox(folder)
     assert found.failed
-    assert found.detail == "namespaces are refused"
+    assert "CODE agents are refused" in found.detail
 
 
-async def test_missing_walls_are_a_warning(folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = CodeExecutor.run
-
-    async def warns(self: CodeExecutor, spec, inputs, context):
-        context.log("WARN", "this run had no wall against network access")
-        return await real(self, spec, inputs, context)
-
-    monkeypatch.setattr(CodeExecutor, "run", warns)
+async def test_no_sandbox_by_choice_is_a_warning(folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_chosen_sandbox", lambda: SandboxChoice.UNSAFE_LOCAL)
     found = await doctor.check_sandbox(folder)
     assert found.warning
     assert not found.failed
-    assert "network access" in found.detail
+    assert found.detail.startswith("unsafe-local")
 
 
 @asynccontextmanager

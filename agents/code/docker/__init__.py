@@ -1,0 +1,1 @@
+"""CODE agents in containers of a Docker or Podman engine."""
