@@ -39,6 +39,18 @@ class Masking:
         """Whether there is any secret to look for."""
         return bool(self._forms)
 
+    def settled(self, text: str) -> int:
+        """How much of the start of `text` can be shown by itself, whatever comes after: it cuts no secret in two."""
+        cut = min((_begun(form, text) for form in self._forms), default=len(text))
+        moved = True
+        while moved:
+            moved = False
+            for form in self._forms:
+                start = text.find(form, max(cut - len(form) + 1, 0), cut + len(form) - 1)
+                if start != -1:
+                    cut, moved = start, True
+        return cut
+
     def __call__(self, text: str) -> str:
         for form in self._forms:
             if form in text:
@@ -74,6 +86,16 @@ def _forms(secret: str) -> set[str]:
     lines = {line for line in secret.splitlines() if len(line) >= SHORTEST_PART}
     parts = {part for text in texts for part in _in_base64(text)}
     return {form for form in texts | whole | lines | parts if len(form) >= SHORTEST}
+
+
+def _begun(form: str, text: str) -> int:
+    """Where the end of `text` is the beginning of `form`, at the earliest; its length where it is not."""
+    start = text.find(form[0], max(len(text) - len(form) + 1, 0))
+    while start != -1:
+        if form.startswith(text[start:]):
+            return start
+        start = text.find(form[0], start + 1)
+    return len(text)
 
 
 def _base64(secret: str) -> str:

@@ -7,6 +7,7 @@ from agents.api.config import api_problems
 from agents.code.config import code_problems
 from agents.data.config import data_problems
 from agents.errors import Problem
+from agents.llm.config import llm_problems
 from agents.spec import AgentType
 from agents.workflow.config import workflow_problems
 
@@ -16,6 +17,7 @@ CHECKS: Mapping[AgentType, ConfigCheck] = {
     AgentType.API: api_problems,
     AgentType.CODE: code_problems,
     AgentType.DATA: data_problems,
+    AgentType.LLM: llm_problems,
     AgentType.WORKFLOW: workflow_problems,
 }
 

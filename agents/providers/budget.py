@@ -97,28 +97,34 @@ class BoundedBudget:
     A cost that is not known counts as nothing here: who asks refuses a model without a price where cost is bounded.
     """
 
-    def __init__(self, limits: Limits, of: str, *, outer: Budget | None = None, used: Usage | None = None) -> None:
+    def __init__(self, limits: Limits, of: str, *, outer: Budget | None = None) -> None:
         self._of = of
         self._max_tokens = limits.max_tokens
         self._max_cost = None if limits.max_cost is None else Decimal(str(limits.max_cost))
         self._outer: Budget = outer or Unbounded()
-        self._tokens, self._cost = _amounts(used or Usage())
+        self._tokens, self._cost = 0, Decimal(0)
 
     async def ask(self, least: Usage) -> Left:
         """The tightest of what this and what is around it has left."""
+        around = await self._outer.ask(least)
         tokens, cost = _amounts(least)
         self._check(self._tokens + tokens, self._cost + cost, "would be")
-        return self._left.tightened(await self._outer.ask(least))
+        return self._left.tightened(around)
 
     def tell(self, more: Usage) -> None:
-        """Counts here and in what is around it; the innermost limit that is passed is the one that is named."""
-        tokens, cost = _amounts(more)
-        self._tokens += tokens
-        self._cost += cost
-        try:
-            self._outer.tell(more)
-        finally:
-            self._check(self._tokens, self._cost, "was")
+        """Counts here and in what is around it; the outermost limit that is passed is the one that is named.
+
+        A run's limits bound its agents too, so that one which is passed inside was set outside where both are alike.
+        """
+        self._count(more)
+        self._outer.tell(more)
+        self._check(self._tokens, self._cost, "was")
+
+    def recall(self, before: Usage) -> None:
+        """So much was used before this process took the run up, which whoever keeps a budget over runs knows."""
+        self._count(before)
+        if isinstance(self._outer, BoundedBudget):
+            self._outer.recall(before)
 
     def shares(self) -> Sequence[Share]:
         """This one's before those around it."""
@@ -132,6 +138,11 @@ class BoundedBudget:
             tokens=None if self._max_tokens is None else max(self._max_tokens - self._tokens, 0),
             cost=None if self._max_cost is None else max(self._max_cost - self._cost, Decimal(0)),
         )
+
+    def _count(self, more: Usage) -> None:
+        tokens, cost = _amounts(more)
+        self._tokens += tokens
+        self._cost += cost
 
     def _check(self, tokens: int, cost: Decimal, verb: str) -> None:
         if self._max_tokens is not None and tokens > self._max_tokens:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from agents.errors import AgentError
+from agents.providers.budget import BoundedBudget, Unbounded
 from flows.compiler.expressions import render
 from flows.errors import ExpressionFailed, StepFailed
 from flows.runtime.activity import Activity, Departure
@@ -24,7 +26,7 @@ from flows.runtime.log import RunLog
 from flows.runtime.loop import LoopKind
 from flows.runtime.parallel import ParallelKind
 from flows.runtime.ports import LogLine, Ports, Run, RunOutcome
-from flows.runtime.record import INLINE_BYTES, unbroken
+from flows.runtime.record import INLINE_BYTES, error_record, unbroken
 from flows.runtime.stage import PlainStage
 from flows.runtime.step import WORKER_LOST, AgentKind
 from flows.runtime.storable import storable_json
@@ -94,8 +96,12 @@ class RunDriver:
             kinds={**KINDS, StepType.WAIT: waits()},
             drive_nested=self._drive_nested,
             usage=Spending(step.usage if step else None),
+            budget=BoundedBudget(
+                run.plan.limits, "workflow", outer=ports.budget_around(run, outer.budget if outer else Unbounded())
+            ),
         )
         self._around.usage.add(run.usage)
+        self._around.budget.recall(run.usage)
         self._frame = self._around.root_frame()
         shape = self._around.shape(run.plan.steps)
         self._stage = stages(run, self._activity)
@@ -198,7 +204,10 @@ class RunDriver:
             error = {"code": failed.code, "message": failed.message, "path": "output"}
             return RunOutcome(status=ExecutionStatus.FAILED, error=error)
         self.outputs = self._around.log.masking.json(outputs)
-        return RunOutcome(status=ExecutionStatus.COMPLETED, outputs=await self._storable(self.outputs))
+        try:
+            return RunOutcome(status=ExecutionStatus.COMPLETED, outputs=await self._storable(self.outputs))
+        except AgentError as failed:
+            return RunOutcome(status=ExecutionStatus.FAILED, error={**error_record(failed), "path": "output"})
 
     async def _storable(self, outputs: Any) -> Any:
         payload = storable_json(outputs)

@@ -14,6 +14,8 @@ from uuid6 import uuid7
 from agents.context import DatasetStore
 from agents.egress.policy import EgressPolicy
 from agents.executor import Executor
+from agents.providers.budget import Budget
+from agents.providers.provider import NoProviders, Providers
 from agents.result import ArtifactFile, Usage
 from agents.spec import AgentType
 from flows.plan import Plan
@@ -207,6 +209,10 @@ class Journal(Protocol):
         """Tells listeners how far a loop is."""
         ...
 
+    async def text_told(self, execution_id: UUID, *, step_key: str, path: str, text: str) -> None:
+        """Tells listeners a piece of a model's answer. It is no part of the record."""
+        ...
+
     async def steps_skipped(self, execution_id: UUID, attempts: list[StepAttempt], *, reason: str) -> None: ...
 
     async def logged(self, execution_id: UUID, lines: list[LogLine]) -> None: ...
@@ -253,6 +259,10 @@ class Ports:
     data_roots: tuple[Path, ...] = ()
     egress: EgressPolicy = field(default_factory=EgressPolicy)
     secrets: Secrets = field(default_factory=NoSecrets)
+    providers: Providers = field(default_factory=NoProviders)
+    """Of the tenant whose run it is."""
+    budget_around: Callable[[Run, Budget], Budget] = lambda _run, outer: outer
+    """Puts what bounds more than one run (a project's budget) between a run and what is around it."""
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     claim: Callable[[UUID], AbstractAsyncContextManager[None]] = lambda _: nullcontext()
     """Says that this process drives the execution, for as long as the block lasts and the process lives."""

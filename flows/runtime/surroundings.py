@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any, Protocol
 from uuid import UUID
 
+from agents.providers.budget import BoundedBudget
 from agents.result import Usage
-from agents.spec import AgentSpec, AgentType
+from agents.spec import AgentSpec, AgentType, Limits
 from flows.plan import PlanStep
 from flows.runtime.activity import Activity
 from flows.runtime.frames import Frame, Scope
@@ -132,6 +133,8 @@ class Surroundings:
     kinds: Mapping[StepType, StepKind]
     drive_nested: "DriveNestedIn"
     usage: Spending = field(default_factory=Spending)
+    budget: BoundedBudget = field(default_factory=lambda: BoundedBudget(Limits(), "workflow"))
+    """What all its steps together may use of models."""
     shapes: dict[int, BodyShape] = field(default_factory=dict)
 
     @cached_property

@@ -83,3 +83,24 @@ def test_what_is_nested_endlessly_is_not_followed() -> None:
 def test_without_secrets_nothing_is_copied() -> None:
     value = {"a": [1]}
     assert Masking().json(value) is value
+
+
+@given(
+    st.lists(st.text("abc", min_size=4, max_size=7), min_size=1, max_size=3),
+    st.lists(st.text("abcx", max_size=6), max_size=12),
+)
+def test_text_that_comes_in_pieces_is_masked_as_a_whole(secrets: list[str], pieces: list[str]) -> None:
+    """What is shown early holds no secret and no part of one that comes later."""
+    mask, shown, held = masking(*secrets), "", ""
+    for piece in pieces:
+        held += piece
+        cut = mask.settled(held)
+        shown, held = shown + mask(held[:cut]), held[cut:]
+        assert not any(secret in shown + mask(held) for secret in secrets)
+    assert shown + mask(held) == mask("".join(pieces))
+
+
+def test_text_is_held_back_only_where_a_secret_may_have_begun() -> None:
+    mask = masking("-----BEGIN" + "x" * 4000)
+    assert mask.settled("All of this ") == len("All of this ")
+    assert mask.settled("All of --") == len("All of ")

@@ -69,6 +69,8 @@ class MemoryJournal:
         self.lines: list[LogLine] = []
         self.progress: list[tuple[str, int, int | None]] = []
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.told: list[tuple[str, str]] = []
+        """Pieces of models' answers, by path."""
         self.given: dict[str, Answer] = {}
         """Answers to waits, by path; put there by tests."""
 
@@ -198,6 +200,9 @@ class MemoryJournal:
 
     async def progressed(self, execution_id: UUID, path: str, *, done: int, total: int | None) -> None:
         self.book(execution_id).progress.append((path, done, total))
+
+    async def text_told(self, execution_id: UUID, *, step_key: str, path: str, text: str) -> None:
+        self.book(execution_id).told.append((path, text))
 
     async def steps_skipped(self, execution_id: UUID, attempts: list[StepAttempt], *, reason: str) -> None:
         book = self.book(execution_id)

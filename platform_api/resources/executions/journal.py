@@ -37,6 +37,7 @@ from platform_api.resources.executions.endings import (
     skip,
 )
 from platform_api.resources.executions.lanes import Entry, Lane, Write
+from platform_api.resources.executions.live import announce_tokens
 from platform_api.resources.executions.persistence import persistently
 from platform_api.resources.executions.record import EVENTS_CHANNEL, Record, milliseconds
 from platform_api.resources.executions.waits import close_wait, oldest_question, open_wait, read_answers
@@ -254,6 +255,11 @@ class Journal:
             record.event("progress", {"path": path, "done": done, "total": total})
 
         await self.write(execution_id, write, urgent=False)
+
+    async def text_told(self, execution_id: UUID, *, step_key: str, path: str, text: str) -> None:
+        """Tells listeners a piece of a model's answer, by itself: nothing of the record waits for it."""
+        async with tenant_scope(self._sessions, self._tenant_id) as scope:
+            await announce_tokens(scope.session, execution_id, step_key=step_key, path=path, text=text)
 
     async def logged(self, execution_id: UUID, lines: list[LogLine]) -> None:
         """Appends log lines under consecutive numbers."""

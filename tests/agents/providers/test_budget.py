@@ -30,8 +30,9 @@ async def test_the_tightest_of_what_is_left_is_told() -> None:
 
 
 async def test_a_call_that_cannot_fit_is_refused_before_it_is_made() -> None:
-    run = BoundedBudget(Limits(max_tokens=100), "workflow", used=some(95))
+    run = BoundedBudget(Limits(max_tokens=100), "workflow")
     agent = BoundedBudget(Limits(), "agent", outer=run)
+    agent.recall(some(95))
     with pytest.raises(BudgetExceeded, match="workflow's limit of 100") as refused:
         await agent.ask(some(6))
     assert refused.value.details["limits"][0]["percent"] == 95.0
@@ -41,7 +42,7 @@ async def test_a_call_that_cannot_fit_is_refused_before_it_is_made() -> None:
 def test_what_is_over_the_limit_counts_everywhere_before_it_is_told() -> None:
     run = BoundedBudget(Limits(max_tokens=10), "workflow")
     agent = BoundedBudget(Limits(max_tokens=5), "agent", outer=run)
-    with pytest.raises(BudgetExceeded, match="agent's limit"):
+    with pytest.raises(BudgetExceeded, match="workflow's limit of 10"):
         agent.tell(some(20))
     assert [share.percent for share in agent.shares()] == [400.0, 200.0]
 
