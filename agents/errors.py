@@ -14,6 +14,8 @@
     ├── ModelFailed        MODEL_ERROR, NO_PROVIDER, PROVIDER_UNAVAILABLE, PROVIDER_REFUSED, PRICE_UNKNOWN,
     │                      MODEL_REFUSED, TOOL_ROUNDS
     │                                         no model gave an answer that can be used
+    ├── StorageFailed      STORAGE_FULL, STORAGE_ERROR
+    │                                         a result could not be kept on this machine's disk
     └── CodeFailed         CODE_ERROR         user code raised or ended without a result
 
 Each message says what to change; `path` points into the agent's config or input. Codes are stable: clients and
@@ -120,6 +122,12 @@ class CodeFailed(AgentError):
     """User code raised, exited non-zero, or returned nothing that can be read."""
 
     default_code = "CODE_ERROR"
+
+
+class StorageFailed(AgentError):
+    """What was made could not be written: the disk is full, or fails. The same step succeeds once there is room."""
+
+    default_code = "STORAGE_ERROR"
 
 
 class BudgetExceeded(AgentError):

@@ -6,6 +6,7 @@ Bodies, tokens and passwords are never logged; a field whose name sounds like on
 import logging
 import re
 import sys
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, TextIO
@@ -43,7 +44,8 @@ def configure_logging(settings: LogSettings, *, application: str) -> None:
     root = logging.getLogger()
     for handler in [each for each in root.handlers if each.get_name() == _OURS]:
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # its disk may be full
+            handler.close()
     for handler in handlers:
         handler.set_name(_OURS)
         root.addHandler(handler)

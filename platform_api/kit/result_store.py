@@ -5,18 +5,22 @@ kept once, so that a repeated step costs no space.
 """
 
 import asyncio
+import errno
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from agents.errors import InputInvalid
+from agents.errors import InputInvalid, StorageFailed
 from agents.result import DatasetRef
 
 _URI = re.compile(r"^tc://([0-9a-f]{2})/([0-9a-f]{64})(\.[a-z0-9]{1,10})$")
 _CHUNK_BYTES = 1 << 20
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +89,16 @@ class LocalResultStore:
 
     def _write_json(self, payload: bytes) -> str:
         staged = self.stage(".json")
-        staged.write_bytes(payload)
+        with whole_or_gone(staged):
+            staged.write_bytes(payload)
         return self._take_in(staged).uri
 
     def _take_in(self, staged: Path) -> Stored:
-        stored = flush_and_hash(staged)
-        target = self._root / stored.key
-        target.parent.mkdir(exist_ok=True)
-        staged.replace(target)
+        with whole_or_gone(staged):
+            stored = flush_and_hash(staged)
+            target = self._root / stored.key
+            target.parent.mkdir(exist_ok=True)
+            staged.replace(target)
         return stored
 
 
@@ -107,6 +113,19 @@ def key_of(uri: str) -> str:
 def gone(uri: str) -> InputInvalid:
     """The error for a file that the store had once."""
     return InputInvalid(f"The stored result {uri} is gone", hint="run the step that made it again")
+
+
+@contextmanager
+def whole_or_gone(staged: Path) -> Iterator[None]:
+    """A staged file that cannot be written takes no room that others may need; raises `StorageFailed`."""
+    try:
+        yield
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        if error.errno in _FULL:
+            message = "The disk of the result store is full; make room, then run the step again"
+            raise StorageFailed(message, code="STORAGE_FULL") from error
+        raise StorageFailed(f"A result could not be written to the result store: {error.strerror}") from error
 
 
 def flush_and_hash(path: Path) -> Stored:

@@ -20,7 +20,7 @@ from obstore.store import S3Store
 
 from agents.errors import AgentError, ConnectionFailed
 from agents.result import DatasetRef
-from platform_api.kit.result_store import Stored, flush_and_hash, gone, key_of
+from platform_api.kit.result_store import Stored, flush_and_hash, gone, key_of, whole_or_gone
 
 IN_USE_SECONDS = 3600
 """A copy that was asked for within this time is not removed: a query may be about to open it."""
@@ -74,7 +74,8 @@ class S3ResultStore:
 
     def _write_json(self, payload: bytes) -> str:
         staged = self.stage(".json")
-        staged.write_bytes(payload)
+        with whole_or_gone(staged):
+            staged.write_bytes(payload)
         return self._take_in(staged).uri
 
     def _take_in(self, staged: Path) -> Stored:
