@@ -30,10 +30,17 @@ def read_sheet(file: Path, reading: Reading) -> pl.DataFrame:
         book = fastexcel.read_excel(file)
         sheet = _sheet(book.sheet_names, reading.sheet)
         loaded = book.load_sheet(sheet, header_row=0 if reading.has_header else None)
-        return loaded.to_polars()
+        return _with_dates(loaded.to_polars())
     except (fastexcel.FastExcelError, zipfile.BadZipFile) as error:
         message = f"the Excel file cannot be read: {str(error).partition(chr(10))[0][:300]}"
         raise InputInvalid(message) from error
+
+
+def _with_dates(frame: pl.DataFrame) -> pl.DataFrame:
+    """Excel has moments only: a column of midnights is one of dates."""
+    moments = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime)]
+    dates = [name for name in moments if (frame[name].dt.truncate("1d") == frame[name]).all()]
+    return frame.with_columns(pl.col(dates).cast(pl.Date()))
 
 
 def _sheet(names: list[str], wanted: str | int | None) -> str:

@@ -11,6 +11,7 @@ from agents.data.failures import ColumnMissing, polars_reason
 from agents.data.model import is_unfilled, refuse
 from agents.data.sql_guard import check_expression
 from agents.data.sql_tokens import BadSql
+from agents.data.widening import with_wide_sums
 
 
 def parse_expression(text: str) -> pl.Expr:
@@ -31,17 +32,16 @@ def _reason(error: pl.exceptions.PolarsError, text: str) -> str:
     return reason
 
 
-def resolve(text: str, columns: Iterable[str]) -> pl.Expr:
-    """The expression behind `text`, whose columns are all among `columns`; raises `ColumnMissing` or `BadSql`."""
+def resolve(text: str, schema: pl.Schema) -> pl.Expr:
+    """The expression behind `text`, whose columns are all in `schema`; raises `ColumnMissing` or `BadSql`."""
     expression = parse_expression(text)
-    require_columns(expression.meta.root_names(), columns)
-    return expression
+    require_columns(expression.meta.root_names(), schema)
+    return with_wide_sums(expression, schema)
 
 
-def resolve_named(expressions: Mapping[str, str], columns: Iterable[str]) -> list[pl.Expr]:
+def resolve_named(expressions: Mapping[str, str], schema: pl.Schema) -> list[pl.Expr]:
     """One expression per new column, under its name."""
-    columns = list(columns)
-    return [resolve(text, columns).alias(name) for name, text in expressions.items()]
+    return [resolve(text, schema).alias(name) for name, text in expressions.items()]
 
 
 def require_columns(names: Iterable[str], columns: Iterable[str]) -> None:

@@ -71,3 +71,15 @@ def test_unpivot_gives_a_row_per_cell(apply: Apply) -> None:
     rows = [{"dest": "MIA", "JFK": 1, "EWR": 2}]
     found = apply(rows, op="unpivot", index=["dest"], variableName="origin", valueName="delay")
     assert found.rows() == [("MIA", "JFK", 1), ("MIA", "EWR", 2)]
+
+
+@pytest.mark.parametrize("sum_of", ["SUM(a)", "SUM(CASE WHEN k = 1 THEN a ELSE a END)", "SUM(a) + SUM(f)"])
+def test_sums_of_narrow_numbers_do_not_overflow(apply: Apply, sum_of: str) -> None:
+    largest = 2**31 - 1
+    narrow = pl.DataFrame({"k": [1, 1], "a": [largest, largest], "f": [0.0, 0.0]}).cast({"a": pl.Int32})
+    for operation in ({"op": "group", "by": ["k"]}, {"op": "reduce"}):
+        found = apply(narrow, **operation, aggregations={"s": sum_of, "low": "MIN(a)"})
+        assert found["s"].to_list() == [2 * largest]
+        assert found["low"].dtype == pl.Int32()
+    over = apply(narrow, op="window", partitionBy=["k"], columns={"s": "SUM(a)"})
+    assert over["s"].to_list() == [2 * largest] * 2
