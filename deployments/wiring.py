@@ -10,6 +10,7 @@ from uuid import UUID
 from prefect.client.schemas.objects import FlowRun
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from agents.code.backends import selection
 from agents.egress.policy import EgressPolicy
 from agents.registry import executors
 from agents.result import Usage
@@ -56,7 +57,7 @@ class Wiring:
         self.cipher = Cipher.of(settings.auth)
         self.orchestrator = _orchestrator(settings)
         self._settings = settings
-        self._executors = executors(settings.runs.code_sandbox)
+        self._executors = executors(selection(settings.runs.code_sandbox, settings.runs.code_engine))
         self._files = tenants_files(settings)
         self._results = open_result_store(settings)
         self._claims = Claims(libpq_url(settings.database))

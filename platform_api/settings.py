@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from pydantic import BaseModel, Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from agents.code.docker.place import IMAGE, URL, EnginePlace
 from agents.code.selection import SandboxChoice
 from platform_api.weak_settings import equal_secrets, guessable_secrets, plain_origins, weak_password, weak_rounds
 
@@ -368,6 +369,17 @@ class RunSettings(_Group):
         description="sandbox of CODE agents: `auto` takes the strongest that holds, `namespace`, `docker` and "
         "`landlock` only that one, `unsafe-local` none at all; where it does not work CODE agents are refused",
     )
+    code_docker_url: str = Field(
+        URL,
+        alias="CODE_DOCKER_URL",
+        description="Docker or Podman engine that CODE agents run in, where that sandbox is used",
+    )
+    code_docker_image: str = Field(
+        IMAGE,
+        alias="CODE_DOCKER_IMAGE",
+        description="image for CODE agents on that engine; made by `docker build -t turbocat-code "
+        "deployments/docker/code`, never pulled",
+    )
     egress_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), alias="EGRESS_ALLOW", description="hosts and networks that outgoing calls may reach beside public ones"
     )
@@ -407,6 +419,11 @@ class RunSettings(_Group):
         if "://" in value and (parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc)):
             raise ValueError("must be a folder or s3://bucket/prefix; credentials have settings of their own")
         return value
+
+    @property
+    def code_engine(self) -> EnginePlace:
+        """Where containers for CODE agents are to be had."""
+        return EnginePlace(image=self.code_docker_image, url=self.code_docker_url)
 
     @model_validator(mode="after")
     def _has_whole_credentials(self) -> "RunSettings":

@@ -12,7 +12,7 @@ import psutil
 
 from agents.code.backend import SandboxUnavailable
 from agents.code.backends import selection
-from agents.code.selection import SandboxChoice
+from agents.code.selection import Selection
 from deployments.local.errors import StackError
 from deployments.local.files import DataFolder, read_json
 from deployments.local.keys import GENERATORS
@@ -126,7 +126,7 @@ async def check_settings(folder: DataFolder) -> Finding:
 
 async def check_sandbox(folder: DataFolder) -> Finding:
     """Tries the sandboxes of CODE agents as a worker does, with the setting that it would find."""
-    sandbox = selection(_chosen_sandbox())
+    sandbox = _chosen_sandbox()
     try:
         async with asyncio.timeout(SANDBOX_SECONDS):
             backend = await sandbox.backend()
@@ -143,11 +143,12 @@ async def check_sandbox(folder: DataFolder) -> Finding:
     return Finding(name="Sandbox", detail=detail)
 
 
-def _chosen_sandbox() -> SandboxChoice:
+def _chosen_sandbox() -> Selection:
     try:
-        return load_settings().runs.code_sandbox
+        runs = load_settings().runs
     except SettingsInvalid:  # said by its own check
-        return SandboxChoice.AUTO
+        return selection()
+    return selection(runs.code_sandbox, runs.code_engine)
 
 
 async def check_running_stack(folder: DataFolder) -> Finding:

@@ -27,6 +27,7 @@ from agents.code.canaries import PROBE_LIMITS, Silence, probed
 from agents.code.docker import engine
 from agents.code.docker.engine import Engine
 from agents.code.docker.frames import BrokenFrames, Frames
+from agents.code.docker.place import EnginePlace
 from agents.code.harness.container import ANSWER, END, STDERR, STDOUT
 
 NAMES = {STDOUT: "stdout", STDERR: "stderr"}
@@ -41,8 +42,8 @@ class DockerBackend:
     name = "docker"
     safe = True
 
-    def __init__(self, place: Engine) -> None:
-        self._engine = place
+    def __init__(self, place: EnginePlace) -> None:
+        self._engine = Engine(place)
         self._client: docker.DockerClient | None = None
         self._connecting = asyncio.Lock()
 

@@ -7,8 +7,7 @@ import socket
 import tarfile
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +19,7 @@ from docker.types import LogConfig, Ulimit
 
 from agents.code import machine
 from agents.code.backend import DATA_FOLDER, Limits, Program, SandboxUnavailable
+from agents.code.docker.place import EnginePlace
 from agents.code.docker.profile import seccomp_profile
 
 FOLDER = "/turbocat"
@@ -37,38 +37,36 @@ IMAGE_SOURCE = "deployments/docker/code"
 HARNESS_FILES = ("container.py", "program.py", "program.js")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Engine:
-    """An engine and the image that programs run in."""
+    """An engine, and the image that programs run in there."""
 
-    image: str
-    """Has `python3`, `node` for Node programs, and what programs may import. It is never pulled."""
-    url: str = "unix:///var/run/docker.sock"
+    def __init__(self, place: EnginePlace) -> None:
+        self._image, self._url = place.image, place.url
 
     def connect(self) -> docker.DockerClient:
         """Raises `SandboxUnavailable` where nobody answers or the image is missing."""
         try:
-            client = docker.DockerClient(base_url=self.url, timeout=TIMEOUT_SECONDS)
+            client = docker.DockerClient(base_url=self._url, timeout=TIMEOUT_SECONDS)
         except DockerException:
-            raise SandboxUnavailable(f"no engine answers at {self.url}") from None
+            raise SandboxUnavailable(f"no engine answers at {self._url}") from None
         try:
             client.ping()
-            client.images.get(self.image)
+            client.images.get(self._image)
         except ImageNotFound:
             client.close()
             raise SandboxUnavailable(
-                f"the engine has no image {self.image!r}; build it: docker build -t {self.image} {IMAGE_SOURCE}"
+                f"the engine has no image {self._image!r}; build it: docker build -t {self._image} {IMAGE_SOURCE}"
             ) from None
         except Exception as error:
             client.close()
-            raise SandboxUnavailable(f"no engine answers at {self.url} ({type(error).__name__})") from None
+            raise SandboxUnavailable(f"no engine answers at {self._url} ({type(error).__name__})") from None
         return client
 
     def start(self, client: docker.DockerClient, program: Program, limits: Limits) -> tuple[Container, socket.socket]:
         """The container, running, and its attached streams. Raises `SandboxUnavailable`; nothing is left then."""
         container: Container | None = None
         try:
-            container = client.containers.create(self.image, **_options(program, limits))
+            container = client.containers.create(self._image, **_options(program, limits))
             with _archive(program) as archive:
                 container.put_archive(FOLDER, archive)
             streams = _attached(container)
@@ -76,6 +74,8 @@ class Engine:
         except Exception as error:
             if container is not None:
                 remove(container)
+            if isinstance(error, SandboxUnavailable):
+                raise
             explained = error.explanation if isinstance(error, APIError) else type(error).__name__
             raise SandboxUnavailable(f"the engine could not start a container: {explained}") from None
         return container, streams
@@ -105,7 +105,10 @@ def sweep(client: docker.DockerClient) -> None:
 
 
 def _attached(container: Container) -> socket.socket:
-    with container.attach_socket(params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}) as stream:
+    stream = container.attach_socket(params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+    with closing(stream):
+        if not isinstance(stream, socket.SocketIO):
+            raise SandboxUnavailable("engines behind TLS or SSH are not supported: name a socket of this machine")
         return socket.socket(fileno=os.dup(stream.fileno()))
 
 
