@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import AsyncClientContext, SyncClientContext
+from prefect.exceptions import Abort
 from prefect.flow_engine import run_flow_async
 
 from deployments.prefect_client import prefect_client
@@ -93,6 +94,8 @@ class Child:
         except AlreadyOver as late:
             log.warning("run_was_over", flow_run_id=str(flow_run.id), reason=str(late))
             status = UNTOLD
+        except Abort as refusal:
+            log.warning("flow_run_refused_by_prefect", flow_run_id=str(flow_run.id), reason=str(refusal))
         except Exception:
             log.exception("flow_run_broke", flow_run_id=str(flow_run.id))
             status = 1

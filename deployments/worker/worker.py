@@ -132,7 +132,7 @@ class TurbocatWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proce
 
     async def _cancel_run(self, flow_run_id: UUID) -> None:
         """Called when Prefect's UI or API asks for the end of a run: ours ends it in its process, and records it."""
-        message = "The run was cancelled in Prefect"
+        message = await self._why_cancelled(flow_run_id)
         held = self._cancelling.cancel(str(flow_run_id), message)
         try:
             await self._wiring.request_cancel(flow_run_id, message)
@@ -141,26 +141,39 @@ class TurbocatWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, Proce
         if not held:
             await super()._cancel_run(flow_run_id)
 
+    async def _why_cancelled(self, flow_run_id: UUID) -> str:
+        """Our API tells Prefect of the cancels that it takes, after they are on record."""
+        try:
+            is_ours = await self._wiring.is_cancel_requested(flow_run_id)
+        except Exception:
+            log.exception("cancel_not_looked_up", flow_run_id=str(flow_run_id))
+            is_ours = False
+        return "The run was cancelled" if is_ours else "The run was cancelled in Prefect"
+
     async def _run_to_its_end(self, flow_run: FlowRun) -> None:
         try:
             status = (await self.run(flow_run, ProcessJobConfiguration())).status_code
-        except Exception:
+        except (ObjectNotFound, ValueError):
             log.exception("run_not_started", flow_run_id=str(flow_run.id))
             message = "The worker could not start this; its log says why"
             await self._give_up(flow_run, code="WORKER_LOST", message=message)
             return
+        except Exception:
+            log.exception("run_put_back", flow_run_id=str(flow_run.id))
+            await self._take_back(flow_run, died=False)
+            return
         finally:
             self._leave(flow_run)
         if status == STOPPED:
-            message, cancelled = "The run was cancelled in Prefect before it started", ExecutionStatus.CANCELLED
+            message, cancelled = "The run was cancelled before it started", ExecutionStatus.CANCELLED
             await self._give_up(flow_run, code="CANCELLED", message=message, status=cancelled)
         elif status != 0:
             await self._take_back(flow_run)
 
-    async def _take_back(self, flow_run: FlowRun) -> None:
+    async def _take_back(self, flow_run: FlowRun, *, died: bool = True) -> None:
         """Lets another process go on with what the one that died had begun; what fails here the reconciler does."""
         try:
-            await self._wiring.recover(flow_run.id, died=True)
+            await self._wiring.recover(flow_run.id, died=died)
         except Exception:
             log.exception("lost_run_not_taken_back", flow_run_id=str(flow_run.id))
 

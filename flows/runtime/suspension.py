@@ -24,7 +24,19 @@ PATIENCE = timedelta(days=366)
 
 _CONFLICT = 409
 
+_FLOW_RUNS = logging.getLogger("prefect.flow_runs")
+
 _logger = logging.getLogger(__name__)
+
+
+def _is_no_error(line: logging.LogRecord) -> bool:
+    """Prefect logs every end at ERROR that is not Completed; that a run waits is none."""
+    if line.levelno == logging.ERROR and str(line.msg).startswith("Finished in state Suspended("):
+        line.levelno, line.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+    return True
+
+
+_FLOW_RUNS.addFilter(_is_no_error)
 
 
 async def suspended(flow_run_id: UUID, question: Question | None, now: datetime) -> State[Any]:

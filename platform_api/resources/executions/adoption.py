@@ -20,6 +20,7 @@ from platform_api.db.models import Execution, Workflow
 from platform_api.errors import InvalidState, NotFound
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
+from platform_api.resources.audit_log.service import AuditLog
 from platform_api.resources.executions.journal import admit
 from platform_api.resources.executions.lineage import go_on_from
 from platform_api.resources.executions.planning import Planner, checked_inputs
@@ -60,7 +61,10 @@ async def adopt(sessions: Sessions, adoption: Adoption) -> Execution:
         plan = await Planner(scope).plan(workflow)
         row = _row(workflow, plan, adoption)
         row.inputs = await checked_inputs(plan, adoption.inputs)
-        return await admit(scope, row)
+        row = await admit(scope, row)
+        after = {"execution_id": row.id, "environment": row.environment, "trigger_type": row.trigger_type}
+        await AuditLog(scope).record("workflow.execute", "workflow", workflow.id, after=after)
+        return row
 
 
 async def _retried(scope: TenantScope, workflow: Workflow, before: Execution, adoption: Adoption) -> Execution:
@@ -76,6 +80,8 @@ async def _retried(scope: TenantScope, workflow: Workflow, before: Execution, ad
         await go_on_from(record, before.id, plan, plan)
         await record.close()
         await scope.session.refresh(row)
+    after = {"retry_of": before.id, "trigger_type": row.trigger_type}
+    await AuditLog(scope).record("execution.retry", "execution", row.id, after=after)
     return row
 
 

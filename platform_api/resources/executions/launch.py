@@ -8,7 +8,7 @@ from flows.plan import Plan
 from flows.states import TriggerType
 from platform_api.access.principal import Via
 from platform_api.access.scope import TenantScope
-from platform_api.db.models import Execution, Workflow
+from platform_api.db.models import Execution
 from platform_api.kit.ids import new_id
 from platform_api.kit.request_context import current_request
 from platform_api.resources.audit_log.service import AuditLog
@@ -38,25 +38,26 @@ class Launcher:
         workflow = await self._workflows.get(workflow_id)
         plan = await self._planner.plan(workflow)
         inputs = await checked_inputs(plan, body.inputs)
-        execution = await admit(self._scope, self._row(workflow, plan, inputs, body), due_at=body.run_at)
+        how = {"environment": body.environment, "priority": body.priority, "tags": body.tags}
+        row = execution_row(self._scope, plan, inputs, workflow_id=workflow.id, **how)
+        execution = await admit(self._scope, row, due_at=body.run_at)
         after = {"execution_id": execution.id, "environment": execution.environment, "run_at": body.run_at}
         await self._audit.record("workflow.execute", "workflow", workflow.id, after=after)
         self._scope.after_commit(partial(self._delivery.attempt, execution.id))
         return execution
 
-    def _row(self, workflow: Workflow, plan: Plan, inputs: dict[str, Any], body: ExecutionStart) -> Execution:
-        caller = self._scope.caller
-        return Execution(
-            id=new_id(),
-            tenant_id=self._scope.tenant_id,
-            workflow_id=workflow.id,
-            workflow_version=workflow.version,
-            user_id=caller.user_id,
-            trigger_type=TriggerType.MANUAL if caller.via is Via.TOKEN else TriggerType.API,
-            environment=body.environment,
-            priority=body.priority,
-            tags=body.tags,
-            plan=plan.model_dump(mode="json", by_alias=True),
-            inputs=inputs,
-            request_id=current_request().request_id,
-        )
+
+def execution_row(scope: TenantScope, plan: Plan, inputs: dict[str, Any], **how: Any) -> Execution:
+    """What the caller starts over REST; `how` are the row's other columns."""
+    caller = scope.caller
+    return Execution(
+        id=new_id(),
+        tenant_id=scope.tenant_id,
+        workflow_version=plan.workflow.version,
+        user_id=caller.user_id,
+        trigger_type=TriggerType.MANUAL if caller.via is Via.TOKEN else TriggerType.API,
+        plan=plan.model_dump(mode="json", by_alias=True),
+        inputs=inputs,
+        request_id=current_request().request_id,
+        **how,
+    )

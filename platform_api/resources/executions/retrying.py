@@ -12,19 +12,17 @@ from uuid import UUID
 
 from agents.errors import Problem
 from flows.plan import Plan
-from flows.states import ExecutionStatus, TriggerType, is_final
-from platform_api.access.principal import Via
+from flows.states import ExecutionStatus, is_final
 from platform_api.access.scope import TenantScope
 from platform_api.db.enums import ResourceStatus
 from platform_api.db.models import Execution, Workflow
 from platform_api.errors import InvalidState, PlatformError, ValidationFailed
-from platform_api.kit.ids import new_id
-from platform_api.kit.request_context import current_request
 from platform_api.resources.agents.visibility import reach
 from platform_api.resources.audit_log.service import AuditLog
 from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.filters import ExecutionFilters
 from platform_api.resources.executions.journal import admit
+from platform_api.resources.executions.launch import execution_row
 from platform_api.resources.executions.lineage import go_on_from
 from platform_api.resources.executions.past import load_ran
 from platform_api.resources.executions.planning import Planner, checked_inputs
@@ -44,6 +42,9 @@ AT_ONCE = 100
 """Retries that one call starts at most."""
 
 SUBMISSIONS_AT_ONCE = 8
+
+_AS_BEFORE = ("workflow_id", "deployment_id", "environment", "priority", "tags")
+"""What a retry has in common with the run before it."""
 
 UNFINISHED = frozenset({ExecutionStatus.FAILED, ExecutionStatus.CANCELLED, ExecutionStatus.TIMEOUT})
 
@@ -92,11 +93,13 @@ class Retrying:
         plan = await self._plan(workflow, earlier, body)
         inputs, is_other = await self._inputs(plan, before, body)
         from_step = await self._from_step(before, earlier, plan, body)
-        execution = await admit(self._scope, self._row(before, plan, inputs))
+        as_before = {name: getattr(before, name) for name in _AS_BEFORE}
+        row = execution_row(self._scope, plan, inputs, retry_of=before.id, **as_before)
+        execution = await admit(self._scope, row)
         kept = 0
         if not is_other or from_step is not None:
             record = await Record.join(self._scope, execution.id)
-            kept = len(await go_on_from(record, before.id, earlier, plan, from_step=from_step))
+            kept = await go_on_from(record, before.id, earlier, plan, from_step=from_step)
             await record.close()
             await self._scope.session.refresh(execution)
         after = {"retry_of": before.id, "from_step": from_step, "workflow_version": plan.workflow.version}
@@ -150,25 +153,6 @@ class Retrying:
         except LookupError as several:
             paths = ", ".join(several.args[:10])
             raise _wrong_step("AMBIGUOUS_PATH", f"Write one of {paths}", body.from_step) from None
-
-    def _row(self, before: Execution, plan: Plan, inputs: dict[str, Any]) -> Execution:
-        caller = self._scope.caller
-        return Execution(
-            id=new_id(),
-            tenant_id=self._scope.tenant_id,
-            workflow_id=before.workflow_id,
-            workflow_version=plan.workflow.version,
-            deployment_id=before.deployment_id,
-            user_id=caller.user_id,
-            retry_of=before.id,
-            trigger_type=TriggerType.MANUAL if caller.via is Via.TOKEN else TriggerType.API,
-            environment=before.environment,
-            priority=before.priority,
-            tags=before.tags,
-            plan=plan.model_dump(mode="json", by_alias=True),
-            inputs=inputs,
-            request_id=current_request().request_id,
-        )
 
     async def _deliver(self, execution_ids: Sequence[UUID]) -> None:
         slots = asyncio.Semaphore(SUBMISSIONS_AT_ONCE)

@@ -50,6 +50,11 @@ class Reuse:
         self._alike: dict[str, bool] = {}
         self._in_turn: dict[str, bool] = {}
 
+    def stays(self, path: str) -> bool:
+        """Whether the step at `path`, however far it came, would be reached again and be the same."""
+        step = step_at(self._now, path)
+        return step is not None and self._is_same(path, step) and self._may_stay(path, step)
+
     def kept(self) -> list[Ran]:
         """The records to take over. Items of loops are decided on in their order, which bounds the recursion."""
         paths = sorted(self._ran, key=_in_order)
@@ -67,7 +72,7 @@ class Reuse:
         ran, step = self._ran[path], step_at(self._now, path)
         if step is None or path in self._reopened or not _has_ended(ran, step):
             return False
-        return self._is_same(path, step) and self._may_stay(path, step)
+        return self.stays(path)
 
     def _settles(self, path: str) -> bool:
         """Whether a dependency needs no other outcome: it is taken over, or skipped as it was."""
@@ -75,8 +80,7 @@ class Reuse:
         if ran is None or ran.status is not StepStatus.SKIPPED:
             return ran is not None and self._is_kept(path)
         if path not in self._settled:
-            step = step_at(self._now, path)
-            self._settled[path] = step is not None and self._is_same(path, step) and self._may_stay(path, step)
+            self._settled[path] = self.stays(path)
         return self._settled[path]
 
     def _may_stay(self, path: str, step: PlanStep) -> bool:

@@ -19,7 +19,7 @@ from flows.runtime.ports import Answer, Question, StepAttempt, Wait
 from flows.spec import WaitKind
 from flows.states import ExecutionStatus, StepStatus
 from platform_api.access.scope import TenantScope
-from platform_api.db.models import Execution, StepWait
+from platform_api.db.models import Execution, StepRun, StepWait
 from platform_api.errors import IllegalMove
 from platform_api.kit import clock
 from platform_api.kit.schemas import zulu
@@ -58,6 +58,25 @@ async def open_wait(record: Record, attempt: StepAttempt, wait: Wait) -> Wait:
     if wait.kind.value in QUESTIONS:
         record.event("approval.requested", {"stepKey": attempt.step_key, "path": attempt.path, **_shown(wait)})
     return wait
+
+
+async def unread_answers(session: AsyncSession, execution_id: UUID) -> list[StepWait]:
+    """Waits of a run that were answered, and whose step was stopped before it took the answer up."""
+    mine = (col(StepWait.execution_id) == execution_id, ~UNANSWERED, col(StepRun.status) == StepStatus.CANCELLED)
+    joined = select(StepWait).join(StepRun, col(StepRun.id) == col(StepWait.step_run_id))
+    return list(await session.scalars(joined.where(*mine).order_by(col(StepWait.id))))
+
+
+async def take_over_answer(record: Record, before: StepWait) -> None:
+    """Opens an answered wait of another run in this one, which takes the answer up when it comes there."""
+    wait = _as_opened(before)
+    attempt = StepAttempt(step_key=before.path.rpartition(".")[2], path=before.path, attempt=1)
+    record.open_step(attempt, StepStatus.PAUSED, input=_shown(wait), started_at=clock.now())
+    await record.flush()
+    row = _row(record.row, attempt, wait)
+    row.answer, row.answered_at = before.answer, before.answered_at
+    row.answered_by, row.via = before.answered_by, before.via
+    record.session.add(row)
 
 
 async def close_wait(record: Record, step_run_id: UUID) -> None:

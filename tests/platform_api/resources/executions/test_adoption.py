@@ -1,6 +1,7 @@
 """Runs that were started elsewhere become executions like any other."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -106,3 +107,16 @@ async def test_two_workers_that_adopt_at_once_make_one_row(api: Api, sessions: S
     rows = {row.id for row in found if not isinstance(row, BaseException)}
     assert len(rows) == 1
     assert not [each for each in found if isinstance(each, BaseException)]
+
+
+async def test_its_start_is_audited(api: Api, sessions: Sessions) -> None:
+    workflow = await api.active_workflow()
+    adoption = an_adoption(workflow)
+    first = await adopt(sessions, adoption)
+    await adopt(sessions, adoption)
+    (entry,) = (await api.get("/audit-logs", action="workflow.execute")).json()["data"]
+    assert (entry["actor"], entry["resourceId"]) == ("system", workflow["id"])
+    assert (entry["after"]["executionId"], entry["after"]["triggerType"]) == (str(first.id), "SCHEDULED")
+    again = await adopt(sessions, replace(adoption, run_count=2))
+    (entry,) = (await api.get("/audit-logs", action="execution.retry")).json()["data"]
+    assert (entry["resourceId"], entry["after"]["retryOf"]) == (str(again.id), str(first.id))
