@@ -34,6 +34,11 @@ class DataFolder:
         return self.root / "stack.json"
 
     @property
+    def worker(self) -> Path:
+        """Written by a worker that takes runs: `{pid}`."""
+        return self.root / "worker.json"
+
+    @property
     def lock(self) -> Path:
         return self.root / "stack.lock"
 

@@ -3,6 +3,10 @@
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from deployments.local.files import read_json
+from deployments.local.pids import alive
 
 Probe = Callable[[], Awaitable[bool]]
 
@@ -22,6 +26,25 @@ def answers(port: int, path: str, *, auth: str | None = None, seconds: float = 5
     async def probe() -> bool:
         status = await http_status(port, path, auth=auth, seconds=seconds)
         return status is not None and 200 <= status < 300
+
+    return probe
+
+
+def announced(path: Path) -> Probe:
+    """A probe that is content with a file whose `pid` is that of a living process: not with a dead one's."""
+
+    async def probe() -> bool:
+        pid = (read_json(path) or {}).get("pid")
+        return isinstance(pid, int) and alive(pid)
+
+    return probe
+
+
+def both(first: Probe, second: Probe) -> Probe:
+    """A probe that asks the second when the first is content."""
+
+    async def probe() -> bool:
+        return await first() and await second()
 
     return probe
 

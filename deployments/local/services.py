@@ -10,7 +10,7 @@ import deployments
 from deployments.local.environment import composed
 from deployments.local.files import DataFolder
 from deployments.local.ports import LOOPBACK, port_of
-from deployments.local.probes import answers
+from deployments.local.probes import announced, answers, both
 from deployments.local.process import Command
 
 PACKAGED_DATA = Path(deployments.__file__).parent / "demo" / "data"
@@ -104,12 +104,12 @@ def prefect_command(plan: Blueprint) -> Command:
 
 
 def worker_command(plan: Blueprint) -> Command:
-    """The worker; ready when the API's health check sees it."""
+    """The worker; ready when it takes runs and the API's health check sees it."""
     return Command(
         name="worker",
         arguments=(sys.executable, "-m", "deployments.worker"),
         environment=platform_environment(plan),
-        ready=answers(port_of(plan.api_socket), "/health"),
+        ready=both(announced(plan.folder.worker), answers(port_of(plan.api_socket), "/health")),
         ready_seconds=120.0,
         probe_pause_seconds=0.3,
         grace_seconds=10.0,

@@ -12,6 +12,7 @@ from uuid import UUID
 import anyio
 import structlog
 
+from deployments.local.files import DataFolder, write_json
 from deployments.prefect_client import prefect_client
 from deployments.wiring import Wiring, wired
 from deployments.worker.cancelling import Cancelling
@@ -100,7 +101,7 @@ async def _until_stopped(
     tasks = [asyncio.create_task(worker.start(printer=_quiet)) for worker in workers.values()]
     channels = {RUNS_CHANNEL: poll, CANCEL_CHANNEL: cancel, LINE_CHANNEL: rounds.hear_of_line}
     tasks.append(asyncio.create_task(listen(libpq_url(settings.database), channels)))
-    tasks += rounds.tasks
+    tasks += [*rounds.tasks, asyncio.create_task(_announced(workers, settings))]
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
     for task in [*tasks, stopped]:
@@ -109,6 +110,17 @@ async def _until_stopped(
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done - {stopped}:
         task.result()
+
+
+async def _announced(workers: Workers, settings: Settings) -> None:
+    """Says that this process takes runs now: a heartbeat that the server remembers may be a former worker's."""
+    while not all(worker.is_setup for worker in workers.values()):  # noqa: ASYNC110  # Prefect tells nobody
+        await asyncio.sleep(0.05)
+    try:
+        write_json(DataFolder(settings.data_dir).worker, {"pid": os.getpid()})
+    except OSError as error:
+        log.warning("worker_not_announced", reason=str(error))
+    await asyncio.get_running_loop().create_future()
 
 
 async def _hand_back(wiring: Wiring, flow_run_ids: list[str]) -> None:

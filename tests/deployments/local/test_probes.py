@@ -2,12 +2,16 @@
 
 import asyncio
 import base64
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from deployments.local.probes import answers, http_status
+from deployments.local.files import write_json
+from deployments.local.probes import announced, answers, both, http_status
 
 
 @asynccontextmanager
@@ -56,3 +60,23 @@ async def test_silence_is_bounded_in_time() -> None:
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         assert await http_status(server.sockets[0].getsockname()[1], "/", seconds=0.1) is None
         await over.wait()
+
+
+async def test_what_a_former_process_announced_counts_for_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "worker.json"
+    probe = announced(file)
+    assert not await probe()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await process.wait()
+    write_json(file, {"pid": process.pid})
+    assert not await probe()
+    write_json(file, {"pid": os.getpid()})
+    assert await probe()
+
+
+@pytest.mark.parametrize(("first", "second", "content"), [(True, True, True), (True, False, False)])
+async def test_both_probes_have_to_be_content(first: bool, second: bool, content: bool) -> None:
+    async def says(answer: bool) -> bool:
+        return answer
+
+    assert await both(lambda: says(first), lambda: says(second))() is content
