@@ -11,7 +11,7 @@ from agents.errors import BudgetExceeded, LimitExceeded, ModelFailed
 from agents.llm.chat import CallPart, Chat, Piece, Reported, Request, Unreachable
 from agents.llm.circuit import Circuits
 from agents.llm.metering import CallMeter, completion_room
-from agents.llm.tokens import prompt_tokens
+from agents.llm.tokens import ASSUMED_ANSWER, prompt_tokens
 from agents.providers.budget import Budget, Left
 from agents.providers.pricing import price_of, used
 from agents.providers.provider import Price, Provider
@@ -112,7 +112,11 @@ class Asking:
     async def _ask(self, provider: Provider, request: Request) -> Answer:
         price = price_of(provider, request.model)
         prompt = prompt_tokens(request.messages, *(tool.parameters for tool in request.tools))
-        left = await self._budget.ask(used(price, prompt_tokens=prompt, completion_tokens=1))
+        least, most = (
+            used(price, prompt_tokens=prompt, completion_tokens=answer)
+            for answer in (1, request.max_tokens or ASSUMED_ANSWER)
+        )
+        left = await self._budget.ask(least, most)
         _check_price(provider, request.model, price, left)
         room = completion_room(left, price, prompt)
         bounds = [bound for bound in (room, request.max_tokens) if bound is not None]

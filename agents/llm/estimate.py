@@ -13,12 +13,9 @@ from decimal import Decimal
 from agents.llm.config import LlmConfig
 from agents.llm.conversation import first_messages
 from agents.llm.selection import chosen
-from agents.llm.tokens import prompt_range
+from agents.llm.tokens import ASSUMED_ANSWER, prompt_range
 from agents.providers.pricing import CATALOGUE, cost_of, price_of
 from agents.providers.provider import Provider
-
-ASSUMED_ANSWER = 4_096
-"""Tokens of an answer that nothing bounds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,8 @@ from typing import Any
 
 BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
+ASSUMED_ANSWER = 4_096
+"""Of an answer that nothing bounds."""
 MOST_BYTES_PER_TOKEN, FEWEST_BYTES_PER_TOKEN = 5.0, 2.5
 
 

@@ -1,11 +1,12 @@
 """What may still be used of models: asked before each call, told while the answer streams in.
 
-    left = await budget.ask(least)   # raises `BudgetExceeded` when not even that is left
-    budget.tell(more)                # counts, and raises `BudgetExceeded` as soon as it is too much
+    left = await budget.ask(least, most)   # raises `BudgetExceeded` when not even the least is left
+    budget.tell(more)                      # counts, and raises `BudgetExceeded` as soon as it is too much
 
 Budgets nest: an agent's inside its run's, that inside its project's. What is told to one is told to all that are around
 it, so that calls which are made at the same time see what the others use. Telling is synchronous and cheap; a budget
-that lives in a database reads it in `ask` and writes it when it can.
+that lives in a database sets aside in `ask` what the call may use at most, and writes what it used when it can. A task
+makes one call at a time: by asking again it says that its last one is over.
 """
 
 from collections.abc import Sequence
@@ -60,8 +61,8 @@ class Share:
 class Budget(Protocol):
     """One bound, or several inside each other."""
 
-    async def ask(self, least: Usage) -> Left:
-        """What is left, now that `least` is about to be used; raises `BudgetExceeded` when that is more."""
+    async def ask(self, least: Usage, most: Usage) -> Left:
+        """What is left, now that at least `least` is about to be used; raises `BudgetExceeded` when that is more."""
         ...
 
     def tell(self, more: Usage) -> None:
@@ -69,6 +70,10 @@ class Budget(Protocol):
 
         It counts everywhere before `BudgetExceeded` is raised: what was used was used.
         """
+        ...
+
+    def recall(self, before: Usage) -> None:
+        """So much was used before this process took the run up, which whoever keeps a budget over runs knows."""
         ...
 
     def shares(self) -> Sequence[Share]:
@@ -79,12 +84,15 @@ class Budget(Protocol):
 class Unbounded:
     """Allows everything."""
 
-    async def ask(self, least: Usage) -> Left:
+    async def ask(self, least: Usage, most: Usage) -> Left:
         """Everything."""
         return Left()
 
     def tell(self, more: Usage) -> None:
         """Nothing comes of it."""
+
+    def recall(self, before: Usage) -> None:
+        """Nor of that."""
 
     def shares(self) -> Sequence[Share]:
         """There is no limit."""
@@ -101,12 +109,12 @@ class BoundedBudget:
         self._of = of
         self._max_tokens = limits.max_tokens
         self._max_cost = None if limits.max_cost is None else Decimal(str(limits.max_cost))
-        self._outer: Budget = outer or Unbounded()
+        self.outer: Budget = outer or Unbounded()
         self._tokens, self._cost = 0, Decimal(0)
 
-    async def ask(self, least: Usage) -> Left:
+    async def ask(self, least: Usage, most: Usage) -> Left:
         """The tightest of what this and what is around it has left."""
-        around = await self._outer.ask(least)
+        around = await self.outer.ask(least, most)
         tokens, cost = _amounts(least)
         self._check(self._tokens + tokens, self._cost + cost, "would be")
         return self._left.tightened(around)
@@ -117,20 +125,19 @@ class BoundedBudget:
         A run's limits bound its agents too, so that one which is passed inside was set outside where both are alike.
         """
         self._count(more)
-        self._outer.tell(more)
+        self.outer.tell(more)
         self._check(self._tokens, self._cost, "was")
 
     def recall(self, before: Usage) -> None:
-        """So much was used before this process took the run up, which whoever keeps a budget over runs knows."""
+        """Counts here and in what is around it."""
         self._count(before)
-        if isinstance(self._outer, BoundedBudget):
-            self._outer.recall(before)
+        self.outer.recall(before)
 
     def shares(self) -> Sequence[Share]:
         """This one's before those around it."""
         bounds = (("maxTokens", Decimal(self._tokens), self._max_tokens), ("maxCost", self._cost, self._max_cost))
         own = [Share(of=self._of, limit=n, used=used, bound=Decimal(b)) for n, used, b in bounds if b is not None]
-        return (*own, *self._outer.shares())
+        return (*own, *self.outer.shares())
 
     @property
     def _left(self) -> Left:

@@ -136,14 +136,18 @@ class RecordedBudget:
         self._usage = usage
         self._outer = outer
 
-    async def ask(self, least: Usage) -> Left:
+    async def ask(self, least: Usage, most: Usage) -> Left:
         """As what bounds the run has it."""
-        return await self._outer.ask(least)
+        return await self._outer.ask(least, most)
 
     def tell(self, more: Usage) -> None:
         """The record comes first: what was used was used."""
         self._usage.add(more)
         self._outer.tell(more)
+
+    def recall(self, before: Usage) -> None:
+        """An attempt is never taken up."""
+        self._outer.recall(before)
 
     def shares(self) -> Sequence[Share]:
         """As what bounds the run has it."""

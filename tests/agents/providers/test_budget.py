@@ -20,7 +20,7 @@ async def test_the_tightest_of_what_is_left_is_told() -> None:
     run = BoundedBudget(Limits(max_tokens=100, max_cost=1), "workflow")
     agent = BoundedBudget(Limits(max_tokens=1000, max_cost=0.5), "agent", outer=run)
     agent.tell(some(10, 5, "0.125"))
-    assert await agent.ask(some(1)) == Left(tokens=85, cost=Decimal("0.375"))
+    assert await agent.ask(some(1), some(1)) == Left(tokens=85, cost=Decimal("0.375"))
     assert [(share.of, share.limit, share.percent) for share in agent.shares()] == [
         ("agent", "maxTokens", 1.5),
         ("agent", "maxCost", 25.0),
@@ -34,9 +34,9 @@ async def test_a_call_that_cannot_fit_is_refused_before_it_is_made() -> None:
     agent = BoundedBudget(Limits(), "agent", outer=run)
     agent.recall(some(95))
     with pytest.raises(BudgetExceeded, match="workflow's limit of 100") as refused:
-        await agent.ask(some(6))
+        await agent.ask(some(6), some(6))
     assert refused.value.details["limits"][0]["percent"] == 95.0
-    assert (await agent.ask(some(5))).tokens == 5
+    assert (await agent.ask(some(5), some(5))).tokens == 5
 
 
 def test_what_is_over_the_limit_counts_everywhere_before_it_is_told() -> None:

@@ -117,8 +117,10 @@ async def test_what_bounds_more_than_one_run_is_asked_too() -> None:
         def __init__(self) -> None:
             self.told: list[Usage] = []
 
-        async def ask(self, least: Usage) -> Any:
+        async def ask(self, least: Usage, most: Usage) -> Any:
             raise AgentError("the project has nothing left", code="BUDGET_EXCEEDED")
+
+        def recall(self, before: Usage) -> None: ...
 
         def tell(self, more: Usage) -> None:
             self.told.append(more)
