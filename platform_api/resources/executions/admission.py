@@ -5,6 +5,8 @@ own row: the next ones are taken in turn from all tenants that have any, and wit
 priority is worth a number of seconds of waiting, so that none waits for ever. An idle platform knows no such wait: the
 API submits a run at once where its tenant has room and nothing else waits.
 
+A run that was due when it was accepted is due, also where the clock was set back since.
+
 What was committed and not submitted, since a process died in between or Prefect was away, is in the same line.
 
 While something stands in the line it is looked at often; else a dispatcher sleeps until it hears of it, over
@@ -26,6 +28,7 @@ from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution
 from platform_api.kit import clock
+from platform_api.resources.executions.ages import SKEW, is_past
 from platform_api.resources.executions.delivery import AdmissionLimits, Delivery
 from platform_api.resources.executions.journal import Journal
 
@@ -48,7 +51,8 @@ _TRY_LOCK = text("select pg_try_advisory_xact_lock(hashtextextended('turbocat-ad
 _SOMEONE_STANDS = text("""
     select exists (
         select from executions
-        where status = 'PENDING' and submitted_at is null and parent_execution_id is null and queued_at <= :now
+        where status = 'PENDING' and submitted_at is null and parent_execution_id is null
+            and (queued_at <= :now or queued_at <= created_at + interval '1 second')
     )
 """)
 _NEXT = text("""
@@ -57,19 +61,20 @@ _NEXT = text("""
             queued_at + interval '1 second' * (case priority when 'high' then 0 when 'low' then 300 else 60 end) as rank
         from executions
         where status = 'PENDING' and submitted_at is null and parent_execution_id is null
-            and queued_at <= :now and created_at < :settled and id <> all(:refused)
+            and (queued_at <= :now or queued_at <= created_at + interval '1 second')
+            and (created_at < :settled or created_at > :ahead_of_time) and id <> all(:refused)
     ), underway as (
         select tenant_id, deployment_id, status
         from executions
         where status in ('PENDING', 'RUNNING') and submitted_at is not null and parent_execution_id is null
-            and queued_at <= :now
+            and (queued_at <= :now or queued_at <= created_at + interval '1 second')
     ), tenants as (
         select tenant_id, count(*) as open, count(*) filter (where status = 'PENDING') as ahead
         from underway group by tenant_id
     ), started as (
         select tenant_id, count(*) as starts from executions
-        where tenant_id in (select tenant_id from waiting) and submitted_at > :minute_ago
-            and parent_execution_id is null
+        where tenant_id in (select tenant_id from waiting)
+            and submitted_at > :minute_ago and submitted_at < :ahead_of_time and parent_execution_id is null
         group by tenant_id
     ), deployed as (
         select waiting.*, row_number() over (partition by deployment_id order by rank, waiting.id) as place,
@@ -102,10 +107,9 @@ class Dispatcher:
 
     async def dispatch(self) -> int:
         """Hands over whose turn it is; returns how many. What fails for one run is logged and left."""
-        now = clock.now()
-        self._refused = {each: at for each, at in self._refused.items() if now - at < REFUSED_FOR}
+        self._refused = {each: at for each, at in self._refused.items() if not is_past(at, REFUSED_FOR)}
         async with system_scope(self._sessions) as scope:
-            someone_stands = await scope.session.scalar(_SOMEONE_STANDS, {"now": now})
+            someone_stands = await scope.session.scalar(_SOMEONE_STANDS, {"now": clock.now()})
             self.pause_seconds = DISPATCH_SECONDS if someone_stands else IDLE_SECONDS
             if not someone_stands or not await scope.session.scalar(_TRY_LOCK):
                 return 0
@@ -117,6 +121,7 @@ class Dispatcher:
             "now": now,
             "settled": now - PATIENCE,
             "minute_ago": now - timedelta(minutes=1),
+            "ahead_of_time": now + SKEW,
             "refused": list(self._refused),
             "ahead": limits.ahead,
             "running": limits.running,

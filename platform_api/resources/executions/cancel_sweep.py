@@ -18,6 +18,7 @@ from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution
 from platform_api.kit import clock
+from platform_api.resources.executions.ages import older_than
 from platform_api.resources.executions.claims import UNDRIVEN
 from platform_api.resources.executions.endings import CANCEL_CHANNEL
 from platform_api.resources.executions.journal import Journal
@@ -50,15 +51,17 @@ class CancelSweep:
 
     async def sweep(self) -> int:
         """One round; returns how many runs were ended."""
-        requested, now = col(Execution.cancel_requested_at), clock.now()
+        requested = col(Execution.cancel_requested_at)
         running = col(Execution.status) == ExecutionStatus.RUNNING
         paused = col(Execution.status) == ExecutionStatus.PAUSED
         async with system_scope(self._sessions) as scope:
-            stranded = or_(paused, and_(running, requested < now - LOST_AFTER, UNDRIVEN))
+            stranded = or_(paused, and_(running, older_than(requested, LOST_AFTER), UNDRIVEN))
             columns = (col(Execution.id), col(Execution.tenant_id))
-            found = await scope.session.execute(select(*columns).where(requested < now, stranded).limit(BATCH))
+            found = await scope.session.execute(
+                select(*columns).where(older_than(requested, timedelta(0)), stranded).limit(BATCH)
+            )
             ended = found.tuples().all()
-            unheard = select(col(Execution.prefect_flow_run_id)).where(running, requested < now - UNHEARD_AFTER)
+            unheard = select(col(Execution.prefect_flow_run_id)).where(running, older_than(requested, UNHEARD_AFTER))
             for flow_run_id in await scope.session.scalars(unheard.limit(BATCH)):
                 if flow_run_id is not None:
                     await scope.session.execute(_NOTIFY, {"channel": CANCEL_CHANNEL, "payload": str(flow_run_id)})
@@ -93,7 +96,7 @@ class PrefectCancels:
             if not await scope.session.scalar(select(1).where(*open_in_prefect).limit(1)):
                 return 0
         now = clock.now()
-        since = self._looked_at - OVERLAP if self._looked_at else now - LOOK_BACK
+        since = min(self._looked_at, now) - OVERLAP if self._looked_at else now - LOOK_BACK
         try:
             cancelled = await self._orchestrator.cancelled_since(since)
         except (PrefectUnavailable, PrefectRefused) as error:

@@ -15,6 +15,7 @@ from platform_api.access.scope import tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution, Workflow
 from platform_api.kit import clock
+from platform_api.resources.executions.ages import SKEW
 from platform_api.resources.executions.journal import Journal
 from platform_api.resources.executions.record_rows import LINE_CHANNEL
 from platform_api.resources.executions.repository import ExecutionRepository
@@ -38,7 +39,8 @@ _HAS_ROOM = text("""
             and parent_execution_id is null and (queued_at > :now) = (:queued_at > :now)
     ) and (
         select count(*) < :per_minute from executions
-        where tenant_id = :tenant_id and submitted_at > :minute_ago and parent_execution_id is null
+        where tenant_id = :tenant_id and parent_execution_id is null
+            and submitted_at > :minute_ago and submitted_at < :ahead_of_time
     ) and not exists (
         select from deployments join executions on deployments.id = deployment_id
         where executions.id = :id and concurrency_limit is not null
@@ -136,6 +138,7 @@ async def _has_room(session: AsyncSession, execution: Execution, limits: Admissi
         "running": limits.running,
         "per_minute": limits.per_minute,
         "minute_ago": now - timedelta(minutes=1),
+        "ahead_of_time": now + SKEW,
     }
     return bool(await session.scalar(_HAS_ROOM, values))
 

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, select, text
+from sqlalchemy import ColumnElement, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -24,6 +24,7 @@ from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution
 from platform_api.kit import clock
+from platform_api.resources.executions.ages import DUE_WHEN_ACCEPTED, is_past, older_than
 from platform_api.resources.executions.claims import UNDRIVEN
 from platform_api.resources.executions.journal import Journal
 from platform_api.resources.executions.recovery import Loss, LostRun, Recovery
@@ -69,7 +70,7 @@ class Reconciler:
         async with system_scope(self._sessions) as scope:
             if not await scope.session.scalar(_TRY_LOCK, {"name": "turbocat-reconciler"}):
                 return
-            if self._asked_at is None or clock.now() - self._asked_at >= STUCK_AFTER / 2:
+            if self._asked_at is None or is_past(self._asked_at, STUCK_AFTER / 2):
                 self._asked_at = clock.now()
                 await self._free_stuck(await _overdue(scope.session))
                 await self._agree(scope.session)
@@ -91,7 +92,8 @@ class Reconciler:
         found = await _find_runs(session, *running, outermost, order_by=col(Execution.started_at).asc())
         if found and now - await session.scalar(_UP_SINCE) < SETTLING:
             found = []
-        self._undriven_since = {run.execution_id: self._undriven_since.get(run.execution_id, now) for run in found}
+        since = {run.execution_id: self._undriven_since.get(run.execution_id, now) for run in found}
+        self._undriven_since = {run: min(earlier, now) for run, earlier in since.items()}
         return [run for run in found if now - self._undriven_since[run.execution_id] >= LOST_AFTER]
 
     async def _hand_over(self, taken_back: Sequence[LostRun]) -> None:
@@ -117,7 +119,7 @@ class Reconciler:
             await self._recovery.tell_end(run)
         elif state.type == "SCHEDULED":
             return
-        elif state.type not in ("PENDING", "RUNNING") or clock.now() - state.since >= TAKEN_FOR:
+        elif state.type not in ("PENDING", "RUNNING") or is_past(state.since, TAKEN_FOR):
             await self._recovery.hand_over(run)
 
     async def _agree(self, session: AsyncSession) -> None:
@@ -127,7 +129,7 @@ class Reconciler:
             self._page = self._page + 1 if len(states) == PAGE else 0
             for run, completed_at in await _ended(session, list(states)):
                 since = states[run.flow_run_id].since if run.flow_run_id else completed_at
-                if since <= completed_at <= clock.now() - TAKEN_FOR:
+                if since <= completed_at and is_past(completed_at, TAKEN_FOR):
                     await self._recovery.tell_end(run)
         except (PrefectUnavailable, PrefectRefused) as error:
             log.warning("ends_not_compared", reason=str(error))
@@ -156,15 +158,15 @@ class Reconciler:
         elif state.type in ("FAILED", "COMPLETED"):
             message = "The run ended in Prefect before it started; start it again"
             await journal.abandoned(execution_id, code="NOT_STARTED", message=message)
-        elif state.type == "CRASHED" or (state.type != "SCHEDULED" and clock.now() - state.since >= STUCK_AFTER):
+        elif state.type == "CRASHED" or (state.type != "SCHEDULED" and is_past(state.since, STUCK_AFTER)):
             await self._recovery.recover(run)
 
 
 async def _overdue(session: AsyncSession) -> Sequence[LostRun]:
     """What is PENDING in Prefect's hands and has been due for long, oldest first."""
-    latest = clock.now() - STUCK_AFTER
-    pending = (col(Execution.status) == ExecutionStatus.PENDING, col(Execution.created_at) < latest)
-    submitted = (col(Execution.submitted_at) < latest, col(Execution.queued_at) < latest, UNDRIVEN)
+    pending = (col(Execution.status) == ExecutionStatus.PENDING, older_than(col(Execution.created_at), STUCK_AFTER))
+    is_due = or_(col(Execution.queued_at) < clock.now() - STUCK_AFTER, DUE_WHEN_ACCEPTED)
+    submitted = (older_than(col(Execution.submitted_at), STUCK_AFTER), is_due, UNDRIVEN)
     outermost = col(Execution.parent_execution_id).is_(None)
     return await _find_runs(session, *pending, *submitted, outermost, order_by=col(Execution.created_at).asc())
 
@@ -173,7 +175,7 @@ async def _taken_back(session: AsyncSession) -> Sequence[LostRun]:
     """Runs that were taken back and that nobody has begun since."""
     left = (col(Execution.status) == ExecutionStatus.PAUSED, col(Execution.suspended_at).is_(None), UNDRIVEN)
     outermost = col(Execution.parent_execution_id).is_(None)
-    settled = col(Execution.updated_at) < clock.now() - HANDED_OVER_AFTER
+    settled = older_than(col(Execution.updated_at), HANDED_OVER_AFTER)
     return await _find_runs(session, *left, outermost, settled, order_by=col(Execution.updated_at).asc())
 
 

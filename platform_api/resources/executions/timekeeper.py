@@ -22,6 +22,7 @@ from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution, StepWait
 from platform_api.kit import clock
+from platform_api.resources.executions.ages import is_past, older_than
 from platform_api.resources.executions.claims import UNDRIVEN
 from platform_api.resources.executions.journal import Journal
 from platform_api.resources.executions.putting_back import put_back
@@ -68,14 +69,13 @@ class Timekeeper:
 
     async def tick(self) -> int:
         """One round; returns how many runs were resumed. What fails for one run is logged and tried again later."""
-        now = clock.now()
-        self._asked = {run: at for run, at in self._asked.items() if now - at < ASKED_FOR}
+        self._asked = {run: at for run, at in self._asked.items() if not is_past(at, ASKED_FOR)}
         async with system_scope(self._sessions) as scope:
             if not await scope.session.scalar(_TRY_LOCK):
                 return 0
             resumed = await self._resume(await _due(scope.session, set(self._asked)))
-            if self._looked_at is None or now - self._looked_at >= LOOK_AROUND:
-                self._looked_at = now
+            if self._looked_at is None or is_past(self._looked_at, LOOK_AROUND):
+                self._looked_at = clock.now()
                 resumed += await self._resume(await _stranded(scope.session, set(self._asked)))
                 await self._look_at_prefect(scope.session)
             return resumed
@@ -110,7 +110,7 @@ class Timekeeper:
         if state.type in ("PAUSED", "SCHEDULED"):
             return True
         patience = {"RUNNING": SETTLED_AFTER, "PENDING": TAKEN_FOR}.get(state.type, timedelta(0))
-        if clock.now() - state.since < patience or await self._is_driven(run):
+        if not is_past(state.since, patience) or await self._is_driven(run):
             return False
         is_put_back = await put_back(
             self._sessions,
@@ -173,7 +173,7 @@ async def _stranded(session: AsyncSession, without: set[UUID]) -> list[Suspended
         col(nested.parent_execution_id) == col(Execution.id), col(nested.status) == ExecutionStatus.PAUSED
     )
     paused = col(Execution.status) == ExecutionStatus.PAUSED
-    settled = col(Execution.updated_at) < clock.now() - SETTLED_AFTER
+    settled = older_than(col(Execution.updated_at), SETTLED_AFTER)
     return await _roots(session, paused, settled, ~waits, ~inner, without=without)
 
 

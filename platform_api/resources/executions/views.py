@@ -9,6 +9,7 @@ from uuid import UUID
 from flows.spec import WaitKind
 from platform_api.db.models import Execution, ExecutionLog, StepRun, StepWait, Workflow
 from platform_api.kit import clock
+from platform_api.resources.executions.ages import AT_ONCE
 from platform_api.resources.executions.schemas import (
     AgentTestView,
     ExecutionCancelled,
@@ -136,8 +137,9 @@ def tested_view(execution: Execution, lines: Iterable[ExecutionLog]) -> AgentTes
 
 
 def due_at(execution: Execution) -> datetime | None:
-    """When the run may start, if that is still to come."""
-    return execution.queued_at if execution.queued_at > clock.now() else None
+    """When the run may start, if it was accepted for later and that is still to come."""
+    is_for_later = execution.queued_at > execution.created_at + AT_ONCE
+    return execution.queued_at if is_for_later and execution.queued_at > clock.now() else None
 
 
 def _columns(model: type[ExecutionRow], execution: Execution) -> dict[str, Any]:
