@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -35,6 +36,8 @@ WORK_FOLDERS = "turbocat-code-"
 """What the names of work folders begin with; the id of the process that made them follows."""
 CHUNK_BYTES = 65_536
 REASONS = {"memory": Reason.MEMORY, "cpu": Reason.CPU, "processes": Reason.PROCESSES, "disk": Reason.DISK}
+BY_SIGNAL = {signal.SIGXCPU: Reason.CPU, signal.SIGXFSZ: Reason.DISK}
+"""The kernel's own limits end a process so."""
 
 
 class LinuxBackend:
@@ -174,13 +177,14 @@ class _Running:
         if ended["end"] == "setup":
             raise SandboxUnavailable(f"the sandbox could not be built: {ended['message']}")
         how, code = ended["end"], ended["code"]
+        killed_by = code if how == "signalled" else None
         return Outcome(
             answer=self._answer.answer,
             files=tuple(self._answer.files),
-            reason=stopped.reason if stopped else REASONS.get(how),
+            reason=stopped.reason if stopped else REASONS.get(how) or BY_SIGNAL.get(killed_by),
             what=stopped.what if stopped else "",
             exit_code=code if how == "exited" else None,
-            signal=code if how == "signalled" else None,
+            signal=killed_by,
             usage=Usage(wall_seconds=wall_seconds, cpu_seconds=ended["cpuSeconds"], memory_bytes=ended["peakMemory"]),
         )
 

@@ -21,11 +21,13 @@ HEAP_SHARE = 0.75
 def start(launch: Launch, *, count_processes_beyond: int | None) -> NoReturn:
     """Becomes the program. Descriptors 0 to 3 are its own by now; never returns."""
     limits.apply(launch, count_processes_beyond=count_processes_beyond)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if launch.prewarmed:
         _run_here(launch)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and would hand on as ignored
+        signal.signal(number, signal.SIG_DFL)
     linux.close_from(DESCRIPTORS)
     arguments = _node(launch) if launch.language == "node" else _python(launch)
     os.execve(launch.interpreter, arguments, _environment(launch))  # noqa: S606 - no shell is wanted
