@@ -350,7 +350,7 @@ class RunSettings(_Group):
         0, alias="TURBOCAT_WORKER_PROCESSES", ge=0, description="warm processes of a worker; 0 means two per core"
     )
     poll_seconds: float = Field(
-        2.0,
+        5.0,
         alias="TURBOCAT_WORKER_POLL_SECONDS",
         gt=0,
         description="seconds between polls when no event wakes the worker",

@@ -13,13 +13,15 @@ from platform_api.resources.executions.admission import Dispatcher
 from platform_api.resources.executions.cancel_sweep import LOOK_SECONDS, SWEEP_SECONDS, CancelSweep, PrefectCancels
 from platform_api.resources.executions.delivery import AdmissionLimits
 from platform_api.resources.executions.reconciler import Reconciler
-from platform_api.resources.executions.timekeeper import TICK_SECONDS, Timekeeper
+from platform_api.resources.executions.timekeeper import TICK_SECONDS, Timekeeper, is_any_open
 from platform_api.resources.workflows import departures
 from platform_api.settings import Settings
 
 RECONCILE_SECONDS = 5.0
 RECOVER_SECONDS = 0.5
 LEFTOVERS_SECONDS = 60.0
+KNOWN_FOR_SECONDS = 0.4
+"""How long it counts that no run is open; a run that is new needs none of this for longer."""
 DISPATCH_PAUSE_SECONDS = 0.2
 """Between two looks at the line of waiting runs, however much news there is of it."""
 
@@ -33,15 +35,17 @@ class Rounds:
 
     def __init__(self, wiring: Wiring, settings: Settings) -> None:
         sessions, orchestrator = wiring.sessions, wiring.orchestrator
+        self._sessions = sessions
+        self._none_open_until = 0.0
         reconciler = Reconciler(sessions, orchestrator)
         self._dispatcher = Dispatcher(sessions, orchestrator, AdmissionLimits.of(settings.runs))
         self._news_of_line = asyncio.Event()
         self._work: tuple[tuple[float, Work], ...] = (
-            (RECOVER_SECONDS, reconciler.recover),
+            (RECOVER_SECONDS, self._while_any_is_open(reconciler.recover)),
             (RECONCILE_SECONDS, reconciler.sweep),
-            (TICK_SECONDS, Timekeeper(sessions, orchestrator).tick),
-            (SWEEP_SECONDS, CancelSweep(sessions).sweep),
-            (LOOK_SECONDS, PrefectCancels(sessions, orchestrator).look),
+            (TICK_SECONDS, self._while_any_is_open(Timekeeper(sessions, orchestrator).tick)),
+            (SWEEP_SECONDS, self._while_any_is_open(CancelSweep(sessions).sweep)),
+            (LOOK_SECONDS, self._while_any_is_open(PrefectCancels(sessions, orchestrator).look)),
             (departures.LOOK_SECONDS, departures.Departures(sessions, orchestrator).sweep),
             (LEFTOVERS_SECONDS, partial(asyncio.to_thread, remove_leftovers)),
         )
@@ -55,6 +59,20 @@ class Rounds:
     async def hear_of_line(self, _payload: str) -> None:
         """There is news of the line of waiting runs."""
         self._news_of_line.set()
+
+    def _while_any_is_open(self, work: Work) -> Work:
+        """An idle platform is to cost nothing: one short look stands for all rounds that look after open runs."""
+
+        async def work_if_needed() -> None:
+            now = asyncio.get_running_loop().time()
+            if now < self._none_open_until:
+                return
+            if await is_any_open(self._sessions):
+                await work()
+            else:
+                self._none_open_until = now + KNOWN_FOR_SECONDS
+
+        return work_if_needed
 
     async def _dispatch(self) -> None:
         while True:

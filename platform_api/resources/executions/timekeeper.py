@@ -51,6 +51,7 @@ LOOK_AROUND = timedelta(seconds=15)
 
 BATCH = 100
 
+_ANY_OPEN = text("select exists (select from executions where status in ('PENDING', 'RUNNING', 'PAUSED'))")
 _TRY_LOCK = text("select pg_try_advisory_xact_lock(hashtextextended('turbocat-timekeeper', 0))")
 
 log = structlog.get_logger(__name__)
@@ -152,6 +153,12 @@ class Timekeeper:
         async with system_scope(self._sessions) as scope:
             undriven = select(col(Execution.id)).where(col(Execution.id) == run.execution_id, UNDRIVEN)
             return (await scope.session.execute(undriven)).first() is None
+
+
+async def is_any_open(sessions: Sessions) -> bool:
+    """Whether any run has not ended: while none has, there is nothing to look after."""
+    async with system_scope(sessions) as scope:
+        return bool(await scope.session.scalar(_ANY_OPEN))
 
 
 async def _due(session: AsyncSession, without: set[UUID]) -> list[SuspendedRun]:
