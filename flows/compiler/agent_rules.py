@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from agents.errors import Problem
+from agents.llm.config import LITERAL_FIELDS as LLM_LITERALS
 from agents.spec import AgentSpec, AgentType
 from flows.compiler.defaults import DefaultsEndless, with_defaults
 from flows.compiler.expressions import Use, syntax_problems, uses
@@ -14,10 +15,12 @@ from flows.compiler.graph import suggestion
 from flows.compiler.nodes import path_text
 from flows.compiler.schema_fields import SchemaFields
 from flows.compiler.scopes import NOT_FOR_WORKFLOWS, KnownSecrets, secret_problems
+from flows.compiler.tools import all_tools, tool_problems
 from flows.spec import StepSpec
 
 LITERAL_FIELDS: Mapping[AgentType, frozenset[str]] = {
     AgentType.CODE: frozenset({"code"}),
+    AgentType.LLM: frozenset(LLM_LITERALS),
     AgentType.WORKFLOW: frozenset({"workflowId", "version"}),
 }
 """Config fields that are never templates, whatever they hold."""
@@ -86,10 +89,13 @@ class AgentFit:
         yield from _input_problems(self._known[spec.id], step, f"{path}.inputs")
 
     def _config_problems(self, spec: AgentSpec, path: str) -> Iterator[Problem]:
-        known = self._secrets.get(spec.project_id, ())
-        for problem in config_template_problems(spec.type, spec.config, known_secrets=known):
-            message = f"agent `{spec.name}`, config.{problem.path}: {problem.message}"
-            yield Problem(path=path, code=problem.code, message=message)
+        """Its own, and those of the agents that its model calls."""
+        for each in (spec, *all_tools([spec], self._agents).values()):
+            known = self._secrets.get(each.project_id, ())
+            found = config_template_problems(each.type, each.config, known_secrets=known)
+            for problem in (*found, *tool_problems(each, self._agents)):
+                message = f"agent `{each.name}`, config.{problem.path}: {problem.message}"
+                yield Problem(path=path, code=problem.code, message=message)
 
 
 def handed_over_problems(

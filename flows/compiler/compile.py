@@ -21,6 +21,7 @@ from flows.compiler.reachability import unreachable_problems
 from flows.compiler.schemas import input_schema_problems
 from flows.compiler.scopes import BodyScope, KnownSecrets, Surroundings
 from flows.compiler.step_rules import config_uses, step_problems
+from flows.compiler.tools import all_tools
 from flows.errors import DefinitionInvalid
 from flows.plan import Plan, PlanWorkflow
 from flows.spec import LoopConfig, StepType, WorkflowDefinition
@@ -118,7 +119,8 @@ def compile_plan(
 ) -> Plan:
     """The plan of a sound definition; raises `DefinitionInvalid` with every problem of any other.
 
-    `children` are the plans of what its WORKFLOW agents run, by the agent's id.
+    `children` are the plans of what its WORKFLOW agents run, by the agent's id. Agents that models call are frozen with
+    those of the steps, under the text that names them.
     """
     project_id = workflow.project_id
     problems = definition_problems(definition, agents, known_secrets=known_secrets, project_id=project_id)
@@ -130,7 +132,7 @@ def compile_plan(
         workflow=workflow,
         input_schema=definition.input_schema,
         limits=definition.limits,
-        agents={agent.id: agent for agent in used},
+        agents={agent.id: agent for agent in used} | all_tools(used, agents),
         steps=Lowering(agents, children).steps(body),
         output=definition.output,
         children={agent.id: children[agent.id] for agent in used if agent.id in children},

@@ -8,6 +8,7 @@ from flows.compiler.expressions import bare
 from flows.compiler.graph import StepGraph
 from flows.compiler.nesting import Body, Placed, continues, own_config
 from flows.compiler.step_rules import items_document
+from flows.compiler.tools import all_tools
 from flows.plan import Plan, PlanCase, PlanLoop, PlanParallel, PlanStep
 from flows.spec import ConditionConfig, LoopConfig, ParallelConfig, RetryPolicy, WaitConfig
 from flows.states import OnError
@@ -76,6 +77,9 @@ class Lowering:
         if agent.type is AgentType.WORKFLOW:
             child = self._children.get(agent.id)
             return child is not None and all(_all_repeatable(step) for step in child.steps)
+        if agent.type is AgentType.LLM:
+            called = all_tools([agent], self._agents).values()
+            return all(each.type is AgentType.LLM or self._is_repeatable(each) for each in called)
         if agent.type is not AgentType.API:
             return True
         if isinstance(said := agent.config.get("idempotent"), bool):

@@ -21,11 +21,15 @@ async def check_agent(agent: Agent, *, known_secrets: Collection[str], also: Seq
 
 def _problems(agent: Agent, known_secrets: Collection[str]) -> list[Problem]:
     kind, config = AgentType(agent.type), agent.config
-    found = [p if p.code == "UNSUPPORTED_AGENT_TYPE" else p.under("config") for p in config_problems(kind, config)]
     templates = config_template_problems(kind, config, known_secrets=known_secrets)
     return [
-        *found,
-        *(problem.under("config") for problem in templates),
+        *(problem.under("config") for problem in (*config_problems(kind, config), *templates)),
         *schema_problems(agent.input_schema, "inputSchema"),
         *schema_problems(agent.output_schema, "outputSchema"),
+        *(schema_problems(config["responseSchema"], "config.responseSchema") if _answers_by_schema(agent) else ()),
     ]
+
+
+def _answers_by_schema(agent: Agent) -> bool:
+    """Whether it has a schema of which nothing else is told yet."""
+    return agent.type == AgentType.LLM and isinstance(agent.config.get("responseSchema"), dict)

@@ -1,11 +1,13 @@
 """What can be done with agents."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from agents.errors import Problem
 from agents.spec import AgentSpec, AgentType, Limits
+from flows.compiler.tools import tool_problems, tools_of, unknown_tools
 from platform_api.access.scope import TenantScope
 from platform_api.db.changes import differing, write
 from platform_api.db.enums import ResourceStatus
@@ -21,11 +23,13 @@ from platform_api.resources.agents.filters import AgentFilters
 from platform_api.resources.agents.lifecycle import check_move
 from platform_api.resources.agents.repository import AgentRepository, AgentVersionRepository
 from platform_api.resources.agents.schemas import AgentCopy, AgentCreate, AgentReplace, AgentUpdate, AgentView
-from platform_api.resources.agents.visibility import check_changeable, check_readable, reach
+from platform_api.resources.agents.visibility import check_changeable, check_readable, may_read, reach
 from platform_api.resources.audit_log.service import AuditLog
 from platform_api.resources.projects.service import ProjectLookup
 from platform_api.resources.secrets.service import SecretNames
 
+TOOL_LEVELS = 4
+"""Of agents that models call which call models."""
 _CONTENT = frozenset(AgentCreate.model_fields) - {"type"}
 _CHECKED = frozenset({"config", "input_schema", "output_schema", "project_id"})
 
@@ -150,7 +154,13 @@ class AgentService:
         """Raises `ValidationFailed` with all problems; `placed` asks for the agent's project too."""
         misplaced = await ProjectLookup(self._scope).problems(agent.project_id) if placed else []
         (known,) = (await SecretNames(self._scope).known(agent.project_id)).values()
-        await check_agent(agent, known_secrets=known, also=misplaced)
+        await check_agent(agent, known_secrets=known, also=[*misplaced, *await self._tool_problems(agent)])
+
+    async def _tool_problems(self, agent: Agent) -> list[Problem]:
+        """An agent that the caller may not use is an unknown one."""
+        named = await AgentLookup(self._scope).named(as_ids(tools_of(agent)))
+        usable = {written: spec_of(each) for written, each in named.items() if may_read(self._scope.caller, each)}
+        return [problem.under("config") for problem in tool_problems(spec_of(agent), usable)]
 
     def _columns(self, body: AgentCreate | AgentUpdate, names: frozenset[str] | set[str]) -> dict[str, Any]:
         """What to write; what a caller makes who is bound to a project lies in that project."""
@@ -183,9 +193,28 @@ class AgentLookup:
         self._agents = AgentRepository(scope)
 
     async def named(self, references: Mapping[str, UUID]) -> dict[str, Agent]:
-        """The agents behind ids as they were written, whoever owns them; unknown ones are left out. One query."""
-        found = {agent.id: agent for agent in await self._agents.by_ids(references.values())}
-        return {written: found[key] for written, key in references.items() if key in found}
+        """The agents behind ids as they were written, whoever owns them; unknown ones are left out.
+
+        Those that their models call are among them, and what these call. One query for each level.
+        """
+        found: dict[str, Agent] = {}
+        asked = dict(references)
+        for _ in range(TOOL_LEVELS + 1):
+            by_id = {agent.id: agent for agent in await self._agents.by_ids(asked.values())}
+            found |= {written: by_id[key] for written, key in asked.items() if key in by_id}
+            asked = as_ids(unknown_tools(found.values(), {*found, *asked}))
+            if not asked:
+                break
+        return found
+
+
+def as_ids(texts: Iterable[str]) -> dict[str, UUID]:
+    """Ids by the text that they were written as; what is no id is left out."""
+    found = {}
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            found[text] = UUID(text)
+    return found
 
 
 def spec_of(agent: Agent) -> AgentSpec:

@@ -33,6 +33,7 @@ from platform_api.kit.request_context import current_request
 from platform_api.resources.agents.service import AgentService, spec_of
 from platform_api.resources.agents.visibility import check_changeable
 from platform_api.resources.audit_log.service import AuditLog
+from platform_api.resources.budgets.service import BudgetGate
 from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.filters import LogFilters
 from platform_api.resources.executions.journal import admit
@@ -95,12 +96,16 @@ class AgentTester:
             version=agent.version,
             tenant_id=str(scope.tenant_id),
             tenant_slug=await WorkflowReader(scope).tenant_slug(),
+            project_id=str(agent.project_id) if agent.project_id is not None else None,
         )
         spec, children = await Planner(scope).of_agent(agent)
         bounds = await ProjectLookup(scope).limits(agent.project_id)
         spec = spec.model_copy(update={"limits": spec.limits.tightened(bounds)})
-        secrets = await SecretNames(scope).known(agent.project_id)
-        plan, inputs = await asyncio.to_thread(_planned, spec, named, given, self.seconds, secrets, children)
+        called = await Planner(scope).called_by(agent)
+        secrets = await SecretNames(scope).known(agent.project_id, *(each.project_id for each in called.values()))
+        specs = {written: spec_of(each) for written, each in called.items()} | {spec.id: spec}
+        plan, inputs = await asyncio.to_thread(_planned, spec, specs, named, given, self.seconds, secrets, children)
+        await BudgetGate(scope).check(plan)
         return Execution(
             id=new_id(),
             tenant_id=scope.tenant_id,
@@ -135,6 +140,7 @@ class AgentTester:
 
 def _planned(
     spec: AgentSpec,
+    specs: Mapping[str, AgentSpec],
     named: PlanWorkflow,
     given: dict[str, Any],
     seconds: float,
@@ -155,7 +161,7 @@ def _planned(
     )
     definition = WorkflowDefinition(steps=(step,), output=f"{{{{ {STEP_KEY}.output }}}}")
     try:
-        return compile_plan(definition, named, {spec.id: spec}, known_secrets=secrets, children=children), inputs
+        return compile_plan(definition, named, specs, known_secrets=secrets, children=children), inputs
     except DefinitionInvalid as invalid:
         raise _unfit(invalid.problems) from invalid
 

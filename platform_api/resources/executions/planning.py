@@ -10,6 +10,7 @@ from agents.spec import AgentSpec, AgentType, Limits
 from flows.compiler.compile import compile_plan
 from flows.compiler.schemas import check_inputs
 from flows.compiler.scopes import KnownSecrets
+from flows.compiler.tools import tools_of
 from flows.errors import DefinitionInvalid
 from flows.plan import Plan, PlanWorkflow
 from flows.spec import StepSpec, WorkflowDefinition
@@ -17,7 +18,7 @@ from platform_api.access.scope import TenantScope
 from platform_api.db.enums import ResourceStatus
 from platform_api.db.models import Agent, Workflow
 from platform_api.errors import InvalidState, ValidationFailed
-from platform_api.resources.agents.service import spec_of
+from platform_api.resources.agents.service import AgentLookup, as_ids, spec_of
 from platform_api.resources.projects.service import ProjectLookup
 from platform_api.resources.secrets.service import SecretNames
 from platform_api.resources.workflows.nested import Link, Nested, NestedWorkflows, with_inputs_of
@@ -60,6 +61,15 @@ class Planner:
         child = found[spec.id]
         bounded = with_inputs_of({spec.id: spec}, {spec.id: child.definition})
         return bounded[spec.id], {spec.id: await self._planned(child)}
+
+    async def called_by(self, agent: Agent) -> dict[str, Agent]:
+        """The agents that its model calls, as they are written. Raises `InvalidState` when one of them cannot run."""
+        found = await AgentLookup(self._scope).named(as_ids(tools_of(agent)))
+        inactive = [each for each in found.values() if each.status is not ResourceStatus.ACTIVE and each.id != agent.id]
+        if inactive:
+            listed = ", ".join(f"{each.name!r} is {each.status.value}" for each in inactive)
+            raise InvalidState(f"The agent calls agents that are not ACTIVE: {listed}. Activate them first")
+        return found
 
     @property
     def _nested(self) -> NestedWorkflows:

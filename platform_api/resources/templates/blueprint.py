@@ -120,7 +120,7 @@ def _agent_problems(agent: TemplateAgent) -> Iterator[Problem]:
     found = [*config_problems(agent.type, agent.config), *config_template_problems(agent.type, agent.config)]
     for problem in found:
         if problem.code != "UNKNOWN_SECRET":  # whose secrets there are is known when something is made
-            yield problem if problem.code == "UNSUPPORTED_AGENT_TYPE" else problem.under("config")
+            yield problem.under("config")
     yield from schema_problems(agent.input_schema, "inputSchema")
     yield from schema_problems(agent.output_schema, "outputSchema")
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from agents.errors import Problem
 from flows.compiler.nesting import all_steps, body_of
+from flows.compiler.tools import all_tools
 from flows.spec import WorkflowDefinition
 from platform_api.db.enums import ResourceStatus
 from platform_api.db.models import Agent
@@ -26,7 +27,7 @@ def agent_ids(definition: WorkflowDefinition) -> dict[str, UUID]:
 
 
 def inactive_agents(definition: WorkflowDefinition, agents: Mapping[str, Agent]) -> list[Problem]:
-    """A problem for each step whose agent is known and not ACTIVE."""
+    """A problem for each step whose agent is known and not ACTIVE, or calls one that is not."""
     return [
         Problem(
             path=f"{step.path}.agentId",
@@ -34,9 +35,9 @@ def inactive_agents(definition: WorkflowDefinition, agents: Mapping[str, Agent])
             message=f"Agent {agent.name!r} is {agent.status.value}; only ACTIVE agents run. Activate it first",
         )
         for step in all_steps(body_of(definition))
-        if step.spec.agent_id is not None
-        and (agent := agents.get(step.spec.agent_id)) is not None
-        and agent.status is not ResourceStatus.ACTIVE
+        if (runs := agents.get(step.spec.agent_id or "")) is not None
+        for agent in (runs, *all_tools([runs], agents).values())
+        if agent.status is not ResourceStatus.ACTIVE
     ]
 
 

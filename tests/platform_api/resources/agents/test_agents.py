@@ -58,9 +58,33 @@ class TestCreate:
         details = error_of(answer, 400, "VALIDATION_ERROR")["details"]
         assert [detail["path"] for detail in details] == ["config.url"]
 
-    async def test_refuses_kinds_that_cannot_run_yet(self, api: Api) -> None:
-        details = error_of(await api.post("/agents", agent_body(type="LLM")), 400, "VALIDATION_ERROR")["details"]
-        assert ("type", "UNSUPPORTED_AGENT_TYPE") in {(each["path"], each["code"]) for each in details}
+    async def test_reports_what_an_llm_agent_cannot_do(self, api: Api) -> None:
+        tools = [{"agentId": str(uuid4())}, {"agentId": "no id"}]
+        config = {"temperature": 7, "tools": tools, "responseSchema": {"type": "nonsense"}, "prompt": "{{ inputs. }}"}
+        answer = await api.post("/agents", agent_body(type="LLM", config=config))
+        details = error_of(answer, 400, "VALIDATION_ERROR")["details"]
+        assert {(each["path"], each["code"]) for each in details} == {
+            ("config.model", "MISSING_FIELD"),
+            ("config.temperature", "BAD_CONFIG"),
+            ("config.prompt", "BAD_EXPRESSION"),
+            ("config.responseSchema.type", "BAD_SCHEMA"),
+            ("config.tools[0].agentId", "UNKNOWN_AGENT"),
+            ("config.tools[1].agentId", "UNKNOWN_AGENT"),
+        }
+
+    async def test_what_others_keep_private_is_no_tool(self, api: Api, sessions: Sessions, settings: Settings) -> None:
+        other = await colleague(api, sessions, settings, TenantRole.EDITOR)
+        private = await other.made("/agents", agent_body())
+        shared = await other.made("/agents", agent_body(isPublic=True))
+        third = await colleague(api, sessions, settings, TenantRole.EDITOR)
+
+        def calling(*tools: str) -> dict[str, Any]:
+            listed = [{"agentId": each} for each in tools]
+            return agent_body(type="LLM", config={"model": "m", "prompt": "?", "tools": listed})
+
+        details = error_of(await third.post("/agents", calling(private["id"])), 400, "VALIDATION_ERROR")["details"]
+        assert [each["code"] for each in details] == ["UNKNOWN_AGENT"]
+        assert (await third.made("/agents", calling(shared["id"])))["type"] == "LLM"
 
     @pytest.mark.case(12)
     async def test_makes_nothing_over_what_there_is(self, api: Api) -> None:
