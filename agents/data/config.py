@@ -4,6 +4,7 @@
  "operations": [{"op": "filter", "where": "dep_delay > 15"}, {"op": "limit", "rows": 10}],
  "schema": {"carrier": "string", "dep_delay": "int64"},
  "checks": [{"check": "not_null", "columns": ["carrier"]}],
+ "chart": {"kind": "bar", "x": "carrier", "y": "dep_delay"},
  "sink": {"path": "reports/late.csv"}}
 """
 
@@ -11,6 +12,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from agents.data.charts.config import AnyChart
 from agents.data.column_types import TypeName
 from agents.data.model import DataModel, ParseNotes
 from agents.data.operations import AnyOperation
@@ -32,6 +34,7 @@ class DataConfig(DataModel):
     source: Source | None = None
     operations: list[AnyOperation] = Field(max_length=MAX_OPERATIONS)
     sink: Sink | None = None
+    chart: AnyChart | None = None
     contract: dict[str, TypeName] | None = Field(default=None, alias="schema", min_length=1)
     checks: list[AnyCheck] = Field(default_factory=list, max_length=MAX_OPERATIONS)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from agents.data.charts.config import AnyChart
+from agents.data.charts.figures import require_drawable
 from agents.data.column_types import UnknownType, parse_type, schema_names, type_name
 from agents.data.config import DataConfig
 from agents.data.expressions import require_columns
@@ -71,6 +73,7 @@ def make_plan(config: DataConfig, reader: SourceReader, stop: StopSignal) -> Dat
     schema = stages[-1].frame.collect_schema()
     _require_contract(config.contract, schema)
     _require_partitions(config, schema)
+    _require_chart(config.chart, schema)
     return DataPlan(tuple(stages), schema, _resolve_checks(config.checks, schema))
 
 
@@ -98,6 +101,15 @@ def _require_partitions(config: DataConfig, schema: pl.Schema) -> None:
         require_columns(config.sink.partition_by, schema)
     except ColumnMissing as error:
         raise failed_at("sink.partitionBy", "", error) from error
+
+
+def _require_chart(chart: AnyChart | None, schema: pl.Schema) -> None:
+    if chart is None:
+        return
+    try:
+        require_drawable(chart, schema)
+    except _REFUSALS as error:
+        raise failed_at("chart", chart.kind, error) from error
 
 
 def _resolve_checks(checks: Sequence[AnyCheck], schema: pl.Schema) -> tuple[pl.Expr, ...]:

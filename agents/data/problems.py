@@ -38,7 +38,7 @@ def _problem(details: ErrorDetails, document: Any, notes: ParseNotes) -> Problem
 
 
 def _choice_problem(details: ErrorDetails, path: str) -> Problem:
-    """An `op` or `check` that is missing or not known."""
+    """An `op`, a `check` or a `kind` of chart that is missing or not known."""
     context = details.get("ctx", {})
     key = str(context.get("discriminator", "'op'")).strip("'")
     value = details["input"].get(key) if isinstance(details["input"], dict) else None
@@ -46,7 +46,7 @@ def _choice_problem(details: ErrorDetails, path: str) -> Problem:
     path = f"{path}.{key}" if path else key
     if value is None:
         return Problem(path=path, code="MISSING_FIELD", message=f'"{key}" is needed here')
-    code = "UNKNOWN_OPERATION" if key == "op" else "UNKNOWN_CHECK"
+    code = {"op": "UNKNOWN_OPERATION", "check": "UNKNOWN_CHECK"}.get(key, "UNKNOWN_CHART")
     hint = did_you_mean(str(value), choices)
     message = f"{str(value)[:100]!r} is unknown; {f'{hint} ' if hint else ''}there are: {listed(choices)}"
     return Problem(path=path, code=code, message=message)
@@ -74,7 +74,11 @@ def _follow(document: Any, location: Sequence[int | str]) -> tuple[str, Any]:
 def _without_tags(document: Any, location: Sequence[int | str]) -> Iterator[int | str]:
     value, after_choice = document, False
     for index, part in enumerate(location):
-        is_tag = isinstance(value, dict) and not after_choice and part in (value.get("op"), value.get("check"))
+        is_tag = (
+            isinstance(value, dict)
+            and not after_choice
+            and part in (value.get("op"), value.get("check"), value.get("kind"))
+        )
         if is_tag or (isinstance(part, str) and part.startswith(("source:", "sink:"))):
             after_choice = True
             continue

@@ -1,13 +1,21 @@
 """One run of a DATA agent: tables made ready, one query, its checks, its sink, its place in the store."""
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from pathlib import Path
 from typing import Any, TypeVar
+
+import polars as pl
 
 from agents.context import AgentContext
 from agents.data.addresses import label_of
+from agents.data.charts.config import AnyChart
+from agents.data.charts.figures import make_figure
+from agents.data.charts.rendering import MEDIA_TYPES, render
 from agents.data.config import DataConfig, parse_config
 from agents.data.execution import Materialised, materialise, require_passed
+from agents.data.failures import POLARS_FAILURES, failed_at
 from agents.data.paths import place_file
 from agents.data.planning import make_plan
 from agents.data.quality import summary
@@ -57,10 +65,13 @@ class DataRun:
     async def _made(self, config: DataConfig) -> AgentResult:
         result = await self._query(config)
         self._report(result)
+        pictures = await self._draw(config.chart) if config.chart else {}
         sink = await self._write(config.sink) if config.sink else None
         reference = await self._context.datasets.keep(self._staged, rows=result.rows, columns=result.columns)
-        output = _output(result, reference, sink)
-        return AgentResult(output=output, preview=result.preview, artifacts=(ArtifactFile.of_dataset(reference),))
+        kept = await self._keep(pictures)
+        output = _output(result, reference, sink, kept)
+        artifacts = (ArtifactFile.of_dataset(reference), *kept.values())
+        return AgentResult(output=output, preview=result.preview, artifacts=artifacts)
 
     def _parse(self, raw_config: dict[str, Any]) -> DataConfig:
         config = parse_config(raw_config)
@@ -94,6 +105,32 @@ class DataRun:
             log("WARN", f"the data breaks {summary(result.checks)}")
         log("INFO", f"{result.rows} rows, {len(result.columns)} columns", rows=result.rows)
 
+    async def _draw(self, chart: AnyChart) -> dict[str, Path]:
+        """The pictures of the result by format, not yet in the store."""
+        try:
+            figure = await self._in_thread(lambda: make_figure(chart, pl.scan_parquet(self._staged, glob=False)))
+        except POLARS_FAILURES as error:
+            raise failed_at("chart", chart.kind, error) from error
+        if figure.note:
+            self._context.log("INFO", f"chart: {figure.note}")
+        folder = self._remote.scratch("chart")
+        await asyncio.to_thread(folder.mkdir)
+        return await render(figure, folder)
+
+    async def _keep(self, pictures: dict[str, Path]) -> dict[str, ArtifactFile]:
+        kept = {}
+        for kind, picture in pictures.items():
+            staged = await asyncio.to_thread(picture.rename, self._context.datasets.stage(f".{kind}"))
+            stored = await self._context.datasets.keep(staged, rows=0, columns={})
+            kept[kind] = ArtifactFile(
+                name=picture.name,
+                media_type=MEDIA_TYPES[kind],
+                uri=stored.uri,
+                bytes=stored.bytes,
+                sha256=stored.sha256,
+            )
+        return kept
+
     async def _write(self, sink: AnySink) -> dict[str, Any]:
         """Writes the result where the sink says; returns what the output says of it."""
         match sink:
@@ -116,7 +153,9 @@ class DataRun:
         return await run_stoppable(self._pool, self._stop, work)
 
 
-def _output(result: Materialised, reference: DatasetRef, sink: dict[str, Any] | None) -> dict[str, Any]:
+def _output(
+    result: Materialised, reference: DatasetRef, sink: dict[str, Any] | None, pictures: dict[str, ArtifactFile]
+) -> dict[str, Any]:
     output: dict[str, Any] = {
         "rows": result.rows,
         "schema": result.columns,
@@ -129,4 +168,6 @@ def _output(result: Materialised, reference: DatasetRef, sink: dict[str, Any] | 
         output["checks"] = result.checks
     if sink is not None:
         output["sink"] = sink
+    if pictures:
+        output["chart"] = {kind: {"uri": file.uri, "bytes": file.bytes} for kind, file in pictures.items()}
     return output
