@@ -1,5 +1,7 @@
 """Fixtures for every test. Put new ones into a module of `tests/fixtures` and name it here."""
 
+import gc
+
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
@@ -18,9 +20,16 @@ pytest_plugins = [
     "tests.fixtures.s3",
     "tests.fixtures.node",
     "tests.fixtures.redis",
+    "tests.fixtures.engine",
 ]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
     """Asked for by xdist, where tests run in several processes."""
     return GroupScheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays to the end: looking for garbage in it again and again took a quarter of the time."""
+    gc.collect()
+    gc.freeze()

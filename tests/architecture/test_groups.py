@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.architecture.tree import python_files, source
-from tests.fixtures.groups import NODE, STACK, group_of
+from tests.fixtures.groups import ENGINE, NODE, STACK, group_of
 
 _NEEDS_STACK = re.compile(r"pytest\.mark\.e2e|\blive: Live\b|\bstack: RunningStack\b")
 
@@ -25,6 +25,7 @@ def test_whatever_needs_a_stack_is_in_its_group() -> None:
         ("tests/e2e/test_runs.py::test_a[x@y]", STACK),
         ("tests/docs/client_typescript/test_client_e2e.py::test_a", STACK),
         ("tests/docs/client_typescript/test_client.py::test_a", NODE),
+        ("tests/agents/code/docker/test_backend.py::test_a", ENGINE),
         ("tests/flows/test_states.py::test_a[e2e]", "tests/flows/test_states.py::test_a[e2e]"),
     ],
 )

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import docker
 import psutil
@@ -105,11 +105,12 @@ def sweep(client: docker.DockerClient) -> None:
 
 
 def _attached(container: Container) -> socket.socket:
+    """The SDK's own socket: of a copy of it the original would stay open."""
     stream = container.attach_socket(params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
     with closing(stream):
         if not isinstance(stream, socket.SocketIO):
             raise SandboxUnavailable("engines behind TLS or SSH are not supported: name a socket of this machine")
-        return socket.socket(fileno=os.dup(stream.fileno()))
+        return cast(socket.socket, stream._sock)  # type: ignore[attr-defined] # there is no other way to it
 
 
 def _options(program: Program, limits: Limits) -> Mapping[str, Any]:
