@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from flows.orchestrator import Orchestrator, work_pool
 from flows.plan import Plan
 from flows.runtime.builder import FlowHeader
 from flows.runtime.ports import Ports, Run
+from flows.runtime.record import unbroken
 from flows.states import Environment, ExecutionStatus, TriggerType, is_final
 from platform_api.access.scope import system_scope, tenant_scope
 from platform_api.db.engine import create_engine, libpq_url, session_maker
@@ -26,13 +28,16 @@ from platform_api.errors import InvalidState
 from platform_api.kit import clock
 from platform_api.kit.crypto import Cipher
 from platform_api.kit.result_stores import open_result_store
+from platform_api.resources.budgets.spending import Budgets
 from platform_api.resources.executions.adoption import Adoption, adopt, workflow_plan
 from platform_api.resources.executions.claims import Claims
 from platform_api.resources.executions.journal import Journal, find_driven
 from platform_api.resources.executions.operator_answers import OperatorAnswers
 from platform_api.resources.executions.past import load_past
+from platform_api.resources.executions.persistence import persistently
 from platform_api.resources.executions.recovery import Loss, Recovery, find_lost
 from platform_api.resources.executions.repository import ExecutionRepository
+from platform_api.resources.llm_providers.keyring import Keyring
 from platform_api.resources.secrets.vault import Vault
 from platform_api.settings import Settings
 
@@ -208,8 +213,18 @@ class Wiring:
             ),
         )
 
+    @asynccontextmanager
+    async def _driving(self, budgets: Budgets, execution_id: UUID) -> AsyncIterator[None]:
+        """While this process drives the execution; what it has used of budgets is written by the end."""
+        async with self._claims.holding(execution_id):
+            try:
+                yield
+            finally:
+                await unbroken(budgets.close(execution_id))
+
     def _ports(self, tenant_id: UUID) -> Ports:
         runs = self._settings.runs
+        budgets = Budgets(self.sessions, tenant_id, persistently)
         return Ports(
             journal=self.journal(tenant_id),
             results=self._results,
@@ -217,7 +232,9 @@ class Wiring:
             data_roots=(self._files / str(tenant_id), *runs.data_roots),
             egress=EgressPolicy(allow=runs.egress_allow),
             secrets=Vault(self.sessions, tenant_id, self.cipher),
-            claim=self._claims.holding,
+            providers=Keyring(self.sessions, tenant_id, self.cipher),
+            budget_around=budgets.around,
+            claim=partial(self._driving, budgets),
             cpu_slots=self._cpu_slots,
             now=clock.now,
         )

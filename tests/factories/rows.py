@@ -1,6 +1,6 @@
 """One valid row of any table, made from what the metadata says, so that a new table is covered by itself."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,6 +19,7 @@ SAMPLES: dict[type, Any] = {
     float: 1.0,
     Decimal: Decimal(1),
     datetime: datetime(2026, 1, 1, tzinfo=UTC),
+    date: date(2026, 1, 1),
 }
 FIXED: dict[tuple[str, str], str] = {("step_waits", "kind"): "approval"}
 """Texts that a check constraint chooses from."""

@@ -18,6 +18,7 @@ import type {
   ApiKeyView,
   ArtifactView,
   AuditEntry,
+  BudgetPeriod,
   EventDelivered,
   EventDelivery,
   ExecutionCancelled,
@@ -54,6 +55,7 @@ import type {
   ProjectCreate,
   ProjectCreated,
   ProjectUpdate,
+  ProjectUsageView,
   ProjectView,
   ProviderKind,
   Readiness,
@@ -96,6 +98,12 @@ import type {
 export interface DownloadArtifactQuery {
   /** Converts a table; as stored when left out */
   format?: Format | null;
+}
+
+/** What `getProjectUsage` is narrowed to. */
+export interface GetProjectUsageQuery {
+  /** the budget's own when left out, else TOTAL */
+  period?: BudgetPeriod | null;
 }
 
 /** What `getWorkflowGraph` is narrowed to. */
@@ -807,6 +815,16 @@ export class Turbocat extends Transport {
       method: "GET",
       path: `/api/v1/projects/${segment(projectId)}`,
       answer: "data",
+    }, options);
+  }
+
+  /** What the project's runs have used of models today, this month or ever (in UTC), and how much of its budget. */
+  getProjectUsage(projectId: string, query: GetProjectUsageQuery = {}, options: CallOptions = {}): Promise<ProjectUsageView> {
+    return this.call<ProjectUsageView>({
+      method: "GET",
+      path: `/api/v1/projects/${segment(projectId)}/usage`,
+      answer: "data",
+      query,
     }, options);
   }
 

@@ -869,6 +869,32 @@ export interface ProjectUpdate {
   version?: number | null;
 }
 
+/** What a project's runs have used of models in the period that runs now, and how much of its budget that is. */
+export interface ProjectUsageView {
+  projectId: string;
+  period: BudgetPeriod;
+  /** when the period began; null for TOTAL */
+  since: string | null;
+  promptTokens: number;
+  completionTokens: number;
+  /** USD; null when the price of some tokens is not known */
+  totalCost: number | null;
+  /** USD, of the tokens whose price is known */
+  knownCost: number;
+  /** tokens whose price is not known */
+  unpricedTokens: number;
+  /** set aside for calls that runs are making now; not among those used */
+  reservedTokens: number;
+  reservedCost: number;
+  /** what the percentages are of; null when the project has none */
+  budget: Budget | null;
+  /** null unless the figures are of the budget's own period */
+  percentOfTokenLimit: number | null;
+  percentOfCostLimit: number | null;
+  /** which limit is used up: new runs are refused */
+  exceeded: "tokens" | "cost" | null;
+}
+
 /** A project as it stands. */
 export interface ProjectView {
   name: string;

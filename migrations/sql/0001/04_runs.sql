@@ -198,3 +198,40 @@ CREATE TABLE artifacts (
 CREATE INDEX ix_artifacts_execution_id ON artifacts (execution_id);
 CREATE INDEX ix_artifacts_step_run_id ON artifacts (step_run_id);
 CREATE INDEX ix_artifacts_tenant_id ON artifacts (tenant_id);
+
+CREATE TABLE charges (
+    id uuid NOT NULL,
+    created_at timestamptz DEFAULT now() NOT NULL,
+    updated_at timestamptz DEFAULT now() NOT NULL,
+    tenant_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    day date NOT NULL,
+    prompt_tokens bigint DEFAULT 0 NOT NULL,
+    completion_tokens bigint DEFAULT 0 NOT NULL,
+    unpriced_tokens bigint DEFAULT 0 NOT NULL,
+    cost numeric(18, 8) DEFAULT 0 NOT NULL,
+    CONSTRAINT pk_charges PRIMARY KEY (id),
+    CONSTRAINT fk_charges_tenant_id FOREIGN KEY (tenant_id) REFERENCES tenants (id) ON DELETE CASCADE,
+    CONSTRAINT fk_charges_project_id FOREIGN KEY (project_id) REFERENCES projects (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX uq_charges_project_id_day ON charges (project_id, day);
+CREATE INDEX ix_charges_tenant_id ON charges (tenant_id);
+
+CREATE TABLE budget_leases (
+    id uuid NOT NULL,
+    created_at timestamptz DEFAULT now() NOT NULL,
+    updated_at timestamptz DEFAULT now() NOT NULL,
+    tenant_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    execution_id uuid NOT NULL,
+    settled uuid NOT NULL,
+    tokens bigint DEFAULT 0 NOT NULL,
+    cost numeric(18, 8) DEFAULT 0 NOT NULL,
+    CONSTRAINT pk_budget_leases PRIMARY KEY (id),
+    CONSTRAINT fk_budget_leases_tenant_id FOREIGN KEY (tenant_id) REFERENCES tenants (id) ON DELETE CASCADE,
+    CONSTRAINT fk_budget_leases_project_id FOREIGN KEY (project_id) REFERENCES projects (id) ON DELETE CASCADE,
+    CONSTRAINT fk_budget_leases_execution_id FOREIGN KEY (execution_id) REFERENCES executions (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX uq_budget_leases_project_id_execution_id ON budget_leases (project_id, execution_id);
+CREATE INDEX ix_budget_leases_execution_id ON budget_leases (execution_id);
+CREATE INDEX ix_budget_leases_tenant_id ON budget_leases (tenant_id);

@@ -24,7 +24,8 @@ BEGIN
     FOREACH target IN ARRAY ARRAY[
         'tenants', 'users', 'memberships', 'invitations', 'sessions', 'one_time_tokens', 'projects', 'api_keys', 'secrets', 'key_checks',
         'idempotency_keys', 'llm_providers', 'agents', 'workflows', 'workflow_steps', 'templates', 'deployments',
-        'webhooks', 'executions', 'step_runs', 'step_waits', 'execution_logs', 'execution_events', 'artifacts'
+        'webhooks', 'executions', 'step_runs', 'step_waits', 'execution_logs', 'execution_events', 'artifacts',
+        'charges', 'budget_leases'
     ] LOOP
         EXECUTE format('CREATE TRIGGER set_updated_at BEFORE UPDATE ON %I FOR EACH ROW EXECUTE FUNCTION set_updated_at()', target);
     END LOOP;

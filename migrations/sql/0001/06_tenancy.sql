@@ -38,7 +38,8 @@ BEGIN
         'memberships', 'invitations', 'projects', 'api_keys', 'secrets', 'audit_logs', 'idempotency_keys',
         'llm_providers', 'agents', 'agent_versions', 'workflows', 'workflow_steps', 'workflow_versions', 'templates',
         'deployments', 'webhooks',
-        'executions', 'step_runs', 'step_waits', 'execution_logs', 'execution_events', 'artifacts'
+        'executions', 'step_runs', 'step_waits', 'execution_logs', 'execution_events', 'artifacts',
+        'charges', 'budget_leases'
     ] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', target);
         EXECUTE format('CREATE POLICY tenant ON %I TO turbocat_tenant USING (%s) WITH CHECK (%s)', target, bound, bound);

@@ -4,6 +4,7 @@ from platform_api.db.models.agents import Agent, AgentVersion
 from platform_api.db.models.api_keys import ApiKey
 from platform_api.db.models.audit_logs import AuditLog
 from platform_api.db.models.base import Changeable, Row, TenantRow, metadata
+from platform_api.db.models.budgets import BudgetLease, Charge
 from platform_api.db.models.deployments import Deployment
 from platform_api.db.models.execution_records import Artifact, ExecutionEvent, ExecutionLog
 from platform_api.db.models.executions import Execution, StepRun, StepWait
@@ -24,7 +25,9 @@ __all__ = [
     "ApiKey",
     "Artifact",
     "AuditLog",
+    "BudgetLease",
     "Changeable",
+    "Charge",
     "Deployment",
     "Execution",
     "ExecutionEvent",

@@ -21,6 +21,7 @@ from platform_api.errors import InvalidState, NotFound
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
 from platform_api.resources.audit_log.service import AuditLog
+from platform_api.resources.budgets.service import BudgetGate
 from platform_api.resources.executions.journal import admit
 from platform_api.resources.executions.lineage import go_on_from
 from platform_api.resources.executions.planning import Planner, checked_inputs
@@ -45,7 +46,7 @@ class Adoption:
 async def adopt(sessions: Sessions, adoption: Adoption) -> Execution:
     """The run's execution, made now unless an earlier call made it.
 
-    Raises what a start over REST would raise: `NotFound`, `InvalidState`, `ValidationFailed`.
+    Raises what a start over REST would raise: `NotFound`, `InvalidState`, `ValidationFailed`, `BudgetExceeded`.
     """
     workflow = await find_workflow(sessions, adoption.workflow_id)
     async with tenant_scope(sessions, workflow.tenant_id) as scope:
@@ -61,6 +62,7 @@ async def adopt(sessions: Sessions, adoption: Adoption) -> Execution:
         plan = await Planner(scope).plan(workflow)
         row = _row(workflow, plan, adoption)
         row.inputs = await checked_inputs(plan, adoption.inputs)
+        await BudgetGate(scope).check(plan)
         row = await admit(scope, row)
         after = {"execution_id": row.id, "environment": row.environment, "trigger_type": row.trigger_type}
         await AuditLog(scope).record("workflow.execute", "workflow", workflow.id, after=after)
@@ -72,6 +74,7 @@ async def _retried(scope: TenantScope, workflow: Workflow, before: Execution, ad
     if workflow.status is not ResourceStatus.ACTIVE:
         raise InvalidState(f"This workflow is {workflow.status.value}; only an ACTIVE one runs. Activate it first")
     plan = Plan.model_validate(before.plan)
+    await BudgetGate(scope).check(plan)
     row = _row(workflow, plan, adoption)
     row.retry_of, row.inputs = before.id, before.inputs
     row = await admit(scope, row)

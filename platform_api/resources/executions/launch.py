@@ -12,6 +12,7 @@ from platform_api.db.models import Execution
 from platform_api.kit.ids import new_id
 from platform_api.kit.request_context import current_request
 from platform_api.resources.audit_log.service import AuditLog
+from platform_api.resources.budgets.service import BudgetGate
 from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.journal import admit
 from platform_api.resources.executions.planning import Planner, checked_inputs
@@ -33,11 +34,12 @@ class Launcher:
         """Admits a run of the workflow as it is now.
 
         Raises `InvalidState` when it is not ACTIVE or its agents do not allow a run any more, and `ValidationFailed`
-        for inputs that do not fit its `inputSchema`.
+        for inputs that do not fit its `inputSchema`, and `BudgetExceeded` when its project has nothing left for models.
         """
         workflow = await self._workflows.get(workflow_id)
         plan = await self._planner.plan(workflow)
         inputs = await checked_inputs(plan, body.inputs)
+        await BudgetGate(self._scope).check(plan)
         how = {"environment": body.environment, "priority": body.priority, "tags": body.tags}
         row = execution_row(self._scope, plan, inputs, workflow_id=workflow.id, **how)
         execution = await admit(self._scope, row, due_at=body.run_at)

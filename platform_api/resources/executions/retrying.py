@@ -19,6 +19,7 @@ from platform_api.db.models import Execution, Workflow
 from platform_api.errors import InvalidState, PlatformError, ValidationFailed
 from platform_api.resources.agents.visibility import reach
 from platform_api.resources.audit_log.service import AuditLog
+from platform_api.resources.budgets.service import BudgetGate
 from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.filters import ExecutionFilters
 from platform_api.resources.executions.journal import admit
@@ -93,6 +94,7 @@ class Retrying:
         plan = await self._plan(workflow, earlier, body)
         inputs, is_other = await self._inputs(plan, before, body)
         from_step = await self._from_step(before, earlier, plan, body)
+        await BudgetGate(self._scope).check(plan)
         as_before = {name: getattr(before, name) for name in _AS_BEFORE}
         row = execution_row(self._scope, plan, inputs, retry_of=before.id, **as_before)
         execution = await admit(self._scope, row)

@@ -74,7 +74,7 @@ OrderDep = Annotated[Sorting, sorting(SORTABLE)]
 @router.post(
     "/workflows/{workflow_id}/execute",
     status_code=status.HTTP_201_CREATED,
-    responses=errors(400, 401, 403, 404, 409),
+    responses=errors(400, 401, 402, 403, 404, 409),
 )
 async def execute_workflow(
     workflow_id: UUID, body: StartDep, scope: Starter, shared: PlatformDep
@@ -87,7 +87,7 @@ async def execute_workflow(
 @router.post(
     "/agents/{agent_id}/test",
     responses={
-        **errors(400, 401, 403, 404, 409),
+        **errors(400, 401, 402, 403, 404, 409),
         status.HTTP_202_ACCEPTED: {
             "model": Envelope[AgentTestView],
             "description": "The test goes on: `GET /executions/{executionId}` tells how it ends",
@@ -162,7 +162,7 @@ async def retry_executions(
 @router.post(
     "/executions/{execution_id}/retry",
     status_code=status.HTTP_201_CREATED,
-    responses=errors(400, 401, 403, 404, 409),
+    responses=errors(400, 401, 402, 403, 404, 409),
 )
 async def retry_execution(
     execution_id: UUID, body: RetryDep, scope: Retrier, shared: PlatformDep

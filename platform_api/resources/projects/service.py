@@ -105,6 +105,11 @@ class ProjectLookup:
         project = await self._projects.find(project_id) if project_id is not None else None
         return Limits.model_validate(project.limits) if project is not None else Limits()
 
+    async def budget(self, project_id: UUID) -> dict[str, Any]:
+        """What bounds all its runs together; empty where nothing does."""
+        project = await self._projects.find(project_id)
+        return project.budget if project is not None else {}
+
     async def problems(self, project_id: UUID | None) -> list[Problem]:
         """What is wrong with putting something into the project, as the caller sees it."""
         bound = self._scope.caller.project_id

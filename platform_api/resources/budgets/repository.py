@@ -1,0 +1,112 @@
+"""What projects have used and set aside, in the database. Whoever changes it holds the project's row."""
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from sqlmodel import col
+
+from platform_api.db.models import Charge, Project
+from platform_api.db.repository import TenantSession
+from platform_api.kit.ids import new_id
+from platform_api.resources.budgets.amounts import Amount, Used
+
+_CHARGE = text("""
+    insert into charges (id, tenant_id, project_id, day, prompt_tokens, completion_tokens, unpriced_tokens, cost)
+    values (:id, :tenant_id, :project_id, :day, :prompt_tokens, :completion_tokens, :unpriced_tokens, :cost)
+    on conflict (project_id, day) do update set
+        prompt_tokens = charges.prompt_tokens + excluded.prompt_tokens,
+        completion_tokens = charges.completion_tokens + excluded.completion_tokens,
+        unpriced_tokens = charges.unpriced_tokens + excluded.unpriced_tokens,
+        cost = charges.cost + excluded.cost
+""")
+_LEASE = text("""
+    insert into budget_leases (id, tenant_id, project_id, execution_id, settled, tokens, cost)
+    values (:id, :tenant_id, :project_id, :execution_id, :settled, :tokens, :cost)
+    on conflict (project_id, execution_id) do update set
+        settled = excluded.settled, tokens = excluded.tokens, cost = excluded.cost
+""")
+_LEASED = text("""
+    select coalesce(sum(lease.tokens), 0)::bigint, coalesce(sum(lease.cost), 0)
+    from budget_leases lease join executions on executions.id = lease.execution_id
+    where lease.project_id = :project_id and lease.tenant_id = :tenant_id and executions.status = 'RUNNING'
+        and (cast(:but as uuid) is null or lease.execution_id <> :but)
+""")
+_RELEASE = text("""
+    delete from budget_leases
+    where project_id = :project_id and execution_id = :execution_id and tenant_id = :tenant_id
+""")
+_SETTLED = text("""
+    select settled from budget_leases
+    where project_id = :project_id and execution_id = :execution_id and tenant_id = :tenant_id
+""")
+
+
+class BudgetRepository:
+    """Of one project."""
+
+    def __init__(self, scope: TenantSession, project_id: UUID) -> None:
+        self._session = scope.session
+        self._project_id = project_id
+        self._mine: dict[str, Any] = {"tenant_id": scope.tenant_id, "project_id": project_id}
+
+    async def lock(self) -> dict[str, Any] | None:
+        """The project's budget as it is now; nobody else settles until the transaction ends."""
+        living = select(col(Project.budget)).where(
+            col(Project.id) == self._project_id,
+            col(Project.tenant_id) == self._mine["tenant_id"],
+            col(Project.deleted_at).is_(None),
+        )
+        budget: dict[str, Any] | None = await self._session.scalar(living.with_for_update(key_share=True))
+        return budget
+
+    async def charge(self, day: date, used: Used) -> None:
+        """Adds to what was used on that day."""
+        values = {
+            "prompt_tokens": used.prompt_tokens,
+            "completion_tokens": used.completion_tokens,
+            "unpriced_tokens": used.unpriced_tokens,
+            "cost": used.cost,
+        }
+        await self._session.execute(_CHARGE, {**self._mine, "id": new_id(), "day": day, **values})
+
+    async def used(self, since: date | None) -> Used:
+        """What was used from that day on, or ever."""
+        sums = (
+            func.coalesce(func.sum(column), 0)
+            for column in (
+                col(Charge.prompt_tokens),
+                col(Charge.completion_tokens),
+                col(Charge.unpriced_tokens),
+                col(Charge.cost),
+            )
+        )
+        statement = select(*sums).where(
+            col(Charge.project_id) == self._project_id, col(Charge.tenant_id) == self._mine["tenant_id"]
+        )
+        if since is not None:
+            statement = statement.where(col(Charge.day) >= since)
+        prompt, completion, unpriced, cost = (await self._session.execute(statement)).one()
+        return Used(
+            prompt_tokens=int(prompt), completion_tokens=int(completion), unpriced_tokens=int(unpriced), cost=cost
+        )
+
+    async def leased(self, *, but: UUID | None = None) -> Amount:
+        """What running executions (but for one) have set aside."""
+        tokens, cost = (await self._session.execute(_LEASED, {**self._mine, "but": but})).one()
+        return Amount(tokens, cost)
+
+    async def lease(self, execution_id: UUID, amount: Amount, settled: UUID) -> None:
+        """Sets so much aside for the execution, in the place of what it had."""
+        values = {"id": new_id(), "execution_id": execution_id, "settled": settled}
+        await self._session.execute(_LEASE, {**self._mine, **values, "tokens": amount.tokens, "cost": amount.cost})
+
+    async def release(self, execution_id: UUID) -> None:
+        """Sets nothing aside for the execution any more."""
+        await self._session.execute(_RELEASE, {**self._mine, "execution_id": execution_id})
+
+    async def settled(self, execution_id: UUID) -> UUID | None:
+        """The last writing for the execution; None when there was none, or it has released what it had."""
+        found: UUID | None = await self._session.scalar(_SETTLED, {**self._mine, "execution_id": execution_id})
+        return found

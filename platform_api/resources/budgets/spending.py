@@ -1,0 +1,171 @@
+"""The budgets of projects as runs meet them: between a run's own limits and nothing, shared with what is nested in it.
+
+A call sets aside what it may use at most before it begins, as far as there is so much left, and is told how much that
+is. What it uses is counted here at once and written a moment later; what it has set aside is given back when its task
+asks again, has ended, or the run is over.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+import structlog
+
+from agents.errors import BudgetExceeded
+from agents.providers.budget import BoundedBudget, Budget, Left, Share
+from agents.result import Usage
+from flows.runtime.ports import Run
+from platform_api.db.engine import Sessions
+from platform_api.resources.budgets.amounts import OF, Amount, Bounds, Used
+from platform_api.resources.budgets.ledger import NOTHING, Ledger, Persist, Standing, Wish, fits
+
+SETTLE_SECONDS = 0.5
+"""How long what was used may go unwritten while nobody asks."""
+
+Call = asyncio.Task[object]
+
+log = structlog.get_logger(__name__)
+
+
+class ProjectBudget:
+    """Of one run in one process. Everything that it counts is written by the time that `close` returns."""
+
+    def __init__(self, ledger: Ledger, outer: Budget) -> None:
+        self.outer = outer
+        self.project_id = ledger.project_id
+        self._ledger = ledger
+        self._unsettled = NOTHING
+        self._held: dict[Call, Amount] = {}
+        self._standing = Standing(bounds=Bounds())
+        self._turn = asyncio.Lock()
+        self._over = asyncio.Event()
+        self._settler: asyncio.Task[None] | None = None
+        self._was_asked = False
+
+    async def ask(self, least: Usage, most: Usage) -> Left:
+        """Sets aside what the call may use at most; what it is told is also what it may not go beyond."""
+        around = await self.outer.ask(least, most)
+        wish, call = Wish(least=Amount.of(least), most=Amount.of(most).at_least(Amount.of(least))), _this_call()
+        async with self._turn:
+            self._held.pop(call, None)
+            held = self._holding()
+            await self._settle(held, wish)
+            left = self._standing.left_beside(held + self._unsettled.amount)
+            if not fits(wish.least, left):
+                self._settle_soon()
+                raise self._exceeded("would be", wish.least, left)
+            self._held[call] = wish.most.within(left)
+        return left.tightened(around)
+
+    def tell(self, more: Usage) -> None:
+        """Counts here and in what is around it before it complains."""
+        used, call = Used.of(more), _this_call()
+        self._unsettled = self._unsettled.plus(used)
+        if call in self._held:
+            self._held[call] = (self._held[call] - used.amount).at_least(Amount())
+        self._settle_soon()
+        self.outer.tell(more)
+        if not fits(self._unsettled.amount, self._standing.left):
+            raise self._exceeded("was", self._unsettled.amount, self._standing.left)
+
+    def recall(self, before: Usage) -> None:
+        """What was used before is written already."""
+        self.outer.recall(before)
+
+    def shares(self) -> Sequence[Share]:
+        """The project's after those of the runs around this one."""
+        spent = self._standing.spent + self._unsettled.amount
+        return (*self.outer.shares(), *self._standing.bounds.shares(spent))
+
+    async def close(self) -> None:
+        """Writes what is not written yet and gives back what was set aside."""
+        self._over.set()
+        if self._settler is not None:
+            await self._settler
+        if self._was_asked:
+            await self._ledger.close(self._unsettled.rounded())
+            self._unsettled = NOTHING
+
+    async def _settle(self, held: Amount, wish: Wish | None = None) -> None:
+        self._was_asked = True
+        taken = self._unsettled.rounded()
+        self._standing = await self._ledger.settle(taken, held, wish)
+        self._unsettled = self._unsettled.plus(taken, -1)
+
+    def _settle_soon(self) -> None:
+        if self._settler is None or self._settler.done():
+            self._settler = asyncio.create_task(self._later(), name=f"budget-{self.project_id}")
+
+    async def _later(self) -> None:
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._over.wait()
+        except TimeoutError:
+            pass
+        try:
+            async with self._turn:
+                await self._settle(self._holding())
+        except Exception:
+            log.exception("budget_not_written", project_id=str(self.project_id))
+
+    def _holding(self) -> Amount:
+        self._held = {call: held for call, held in self._held.items() if not call.done()}
+        return sum(self._held.values(), Amount())
+
+    def _exceeded(self, verb: str, wanted: Amount, left: Left) -> BudgetExceeded:
+        bounds = self._standing.bounds
+        if left.tokens is not None and wanted.tokens > left.tokens:
+            limit, amount = "maxTokens", f"{(bounds.max_tokens or 0) - left.tokens + wanted.tokens:,} tokens"
+        else:
+            cost = (bounds.max_cost or 0) - (left.cost or 0) + wanted.cost
+            limit, amount = "maxCost", f"{cost.normalize():f} USD"
+        return BudgetExceeded(
+            f"The {OF} of {bounds.in_words(limit)} {verb} exceeded: {amount}, with what other calls have set aside",
+            hint="raise the project's `budget`, wait for its next period, or ask for less",
+            details={"of": OF, "limit": limit, "limits": [share.shown() for share in self.shares()]},
+        )
+
+
+class Budgets:
+    """The budgets of projects around one run and those nested in it."""
+
+    def __init__(self, sessions: Sessions, tenant_id: UUID, persist: Persist) -> None:
+        self._sessions = sessions
+        self._tenant_id = tenant_id
+        self._persist = persist
+        self._open: dict[UUID, ProjectBudget] = {}
+
+    def around(self, run: Run, outer: Budget) -> Budget:
+        """Puts the budget of the run's project around it, unless that is around it already."""
+        project_id = run.plan.workflow.project_id
+        if project_id is None or UUID(project_id) in _projects(outer):
+            return outer
+        ledger = Ledger(
+            sessions=self._sessions,
+            tenant_id=self._tenant_id,
+            project_id=UUID(project_id),
+            execution_id=run.execution_id,
+            persist=self._persist,
+        )
+        budget = self._open[run.execution_id] = ProjectBudget(ledger, outer)
+        return budget
+
+    async def close(self, execution_id: UUID) -> None:
+        """The run is over, or is left to wait."""
+        budget = self._open.pop(execution_id, None)
+        if budget is not None:
+            await budget.close()
+
+
+def _projects(budget: Budget) -> Iterator[UUID]:
+    around: Budget | None = budget
+    while isinstance(around, BoundedBudget | ProjectBudget):
+        if isinstance(around, ProjectBudget):
+            yield around.project_id
+        around = around.outer
+
+
+def _this_call() -> Call:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
