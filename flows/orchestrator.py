@@ -272,8 +272,11 @@ class Orchestrator:
             await self._set_state(flow_run_id, state)
 
     async def unfinished(self, *, limit: int, offset: int) -> dict[UUID, RunState]:
-        """A page of the runs that Prefect has as taken, running, waiting or being cancelled, in a stable order."""
-        open_types = {"any_": ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]}
+        """A page of the runs that Prefect has as taken, running, waiting, being cancelled or crashed, in a stable order.
+
+        A process that is stopped in the moment after the end of a run says Crashed of it.
+        """
+        open_types = {"any_": ["PENDING", "RUNNING", "CANCELLING", "PAUSED", "CRASHED"]}
         body = {"flow_runs": {"state": {"type": open_types}}, "sort": "ID_DESC", "limit": limit, "offset": offset}
         found = await self._call("POST", "flow_runs/filter", body)
         return {UUID(run["id"]): RunState.of(run["state"]) for run in found if run["state"]}

@@ -10,7 +10,7 @@ from flows.orchestrator import DeploymentSpec, Orchestrator, RunState, Submissio
 from flows.states import ExecutionStatus
 from platform_api.kit.ids import new_id
 
-OPEN = ("PENDING", "RUNNING", "CANCELLING", "PAUSED")
+OPEN = ("PENDING", "RUNNING", "CANCELLING", "PAUSED", "CRASHED")
 
 
 class FakeOrchestrator(Orchestrator):

@@ -4,10 +4,10 @@
   (`recovery`); one that was taken back is handed over again until a process has it.
 - A PENDING row that Prefect holds in a way that will never start it: taken by a worker that died is put back, ended or
   deleted there is ended here.
-- A run that has ended here and not in Prefect, since its process died in between, is ended there.
+- A run that has ended here and not so in Prefect, since its process died in between, is ended there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -128,8 +128,7 @@ class Reconciler:
             states = await self._orchestrator.unfinished(limit=PAGE, offset=self._page * PAGE)
             self._page = self._page + 1 if len(states) == PAGE else 0
             for run, completed_at in await _ended(session, list(states)):
-                since = states[run.flow_run_id].since if run.flow_run_id else completed_at
-                if since <= completed_at and is_past(completed_at, TAKEN_FOR):
+                if is_past(completed_at, TAKEN_FOR) and not _is_begun_anew(states, run, completed_at):
                     await self._recovery.tell_end(run)
         except (PrefectUnavailable, PrefectRefused) as error:
             log.warning("ends_not_compared", reason=str(error))
@@ -160,6 +159,12 @@ class Reconciler:
             await journal.abandoned(execution_id, code="NOT_STARTED", message=message)
         elif state.type == "CRASHED" or (state.type != "SCHEDULED" and is_past(state.since, STUCK_AFTER)):
             await self._recovery.recover(run)
+
+
+def _is_begun_anew(states: Mapping[UUID, RunState], run: LostRun, completed_at: datetime) -> bool:
+    """Whether somebody runs in Prefect again what has ended here, and there is no row of it yet."""
+    state = states[run.flow_run_id] if run.flow_run_id else None
+    return state is not None and state.type != "CRASHED" and state.since > completed_at
 
 
 async def _overdue(session: AsyncSession) -> Sequence[LostRun]:

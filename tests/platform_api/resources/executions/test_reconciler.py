@@ -143,6 +143,18 @@ async def test_a_run_that_ended_without_a_word_to_prefect_ends_there_too(
     assert orchestrator.ends[flow_run_id] == "COMPLETED"
 
 
+async def test_a_run_whose_process_was_stopped_as_it_ended_is_not_crashed_in_prefect(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
+) -> None:
+    execution_id, flow_run_id = await running(api, orchestrator, sessions)
+    journal = Journal(sessions, (await row(sessions, execution_id)).tenant_id)
+    await journal.run_finished(execution_id, RunOutcome(status=ExecutionStatus.COMPLETED))
+    orchestrator.run_states[flow_run_id] = RunState(type="CRASHED", since=clock.now() + timedelta(seconds=2))
+    with clock.freeze(clock.now() + TAKEN_FOR + timedelta(seconds=1)):
+        await Reconciler(sessions, orchestrator).sweep()
+    assert orchestrator.ends[flow_run_id] == "COMPLETED"
+
+
 async def test_a_run_that_prefect_runs_anew_is_not_ended_for_its_predecessor(
     api: Api, orchestrator: FakeOrchestrator, sessions: Sessions
 ) -> None:
