@@ -1,5 +1,6 @@
 """A tenant's account at somebody who runs models, as executors are handed it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -45,6 +46,9 @@ class ProviderModel(BaseModel):
     price: Price | None = None
 
 
+_SOUNDS_SECRET = re.compile(r"auth|cookie|token|secret|key|password|signature", re.IGNORECASE)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Provider:
     """One of them, with its credentials opened: made inside the worker alone, and never recorded."""
@@ -55,7 +59,7 @@ class Provider:
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Sent with each request beside the key; secret like it."""
+    """Sent with each request beside the key; those whose names sound like it are secret too."""
     models: tuple[ProviderModel, ...] = ()
     """Empty: whatever model an agent names is asked for there."""
     priority: int = 100
@@ -65,8 +69,10 @@ class Provider:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not appear in anything that is recorded."""
-        return tuple(value for value in (self.api_key, *self.headers.values()) if value)
+        """What must not appear in anything that is recorded: a version or a team's name may."""
+        named = [value for name, value in self.headers.items() if _SOUNDS_SECRET.search(name)]
+        words = [value.rpartition(" ")[2] for value in named]
+        return tuple(value for value in (self.api_key, *named, *words) if value)
 
     def offers(self, model: str) -> bool:
         """Whether the model may be asked for here."""

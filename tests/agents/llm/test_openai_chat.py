@@ -280,10 +280,10 @@ async def test_a_key_that_comes_back_is_masked_everywhere(
 ) -> None:
     """In the record, its log, what the client logs by itself, and errors."""
     caplog.set_level(logging.DEBUG)
-    server.answers = [failing(503, f"no {KEY}"), said(f"Your key is {KEY}.")]
-    provider = remote(server)
+    server.answers = [failing(503, f"no {KEY}"), said(f"Your keys are {KEY} and portal-4711, of 2023-06-01.")]
+    provider = remote(server, headers={"x-portal-auth": "Basic portal-4711", "x-version": "2023-06-01"})
     output = await harness.output({"prompt": "Tell"}, provider)
-    assert output["text"] == "Your key is ***."
+    assert output["text"] == "Your keys are *** and ***, of 2023-06-01."
     shown = json.dumps([output, [(level, line, more) for level, line, more in harness.lines]])
     assert KEY not in shown + caplog.text + repr(provider)
     server.answers = [json_reply({"error": {"message": f"no {KEY}"}}, status=500)]

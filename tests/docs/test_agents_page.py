@@ -1,0 +1,87 @@
+"""Each example of docs/agents.md, run as it stands there by the executors that it names."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.data.executor import DataExecutor
+from agents.llm.executor import LlmExecutor
+from agents.llm.fake import script_problems
+from agents.providers.provider import Provider, ProviderKind, ProviderModel
+from agents.spec import AgentSpec, AgentType
+from agents.validation import config_problems
+from flows.states import ExecutionStatus
+from platform_api.kit.result_store import LocalResultStore
+from tests.fakes.runtime import Drive, a_run, a_step
+
+PAGE = Path(__file__).parents[2] / "docs" / "agents.md"
+_BLOCK = re.compile(r"^```json (\w+)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass
+class Example:
+    """An agent of the page with what stands around it."""
+
+    provider: dict[str, Any]
+    tools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    agent: dict[str, Any] = field(default_factory=dict)
+    input: dict[str, Any] = field(default_factory=dict)
+    output: dict[str, Any] = field(default_factory=dict)
+
+
+def examples() -> Iterator[Example]:
+    current = Example({})
+    for kind, name, text in _BLOCK.findall(PAGE.read_text()):
+        document = json.loads(re.sub(r"<id of (\w+)>", r"\1", text))
+        if kind == "provider":
+            current = Example(document)
+        elif kind == "tool":
+            current.tools[name] = document
+        else:
+            setattr(current, kind, document)
+        if kind == "output":
+            yield current
+
+
+@dataclass
+class Given:
+    provider: Provider
+
+    async def usable(self) -> Sequence[Provider]:
+        return (self.provider,)
+
+
+def spec(key: str, body: dict[str, Any]) -> AgentSpec:
+    assert config_problems(AgentType(body["type"]), body["config"]) == []
+    return AgentSpec.model_validate({"id": key, "version": 1, **body})
+
+
+def provider(body: dict[str, Any]) -> Provider:
+    assert script_problems(body["script"]) == []
+    models = tuple(ProviderModel.model_validate(each) for each in body.get("models", ()))
+    return Provider(id="p", name=body["name"], kind=ProviderKind(body["kind"]), models=models, script=body["script"])
+
+
+@pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.agent["name"])
+async def test_an_example_gives_what_the_page_shows(example: Example, tmp_path: Path) -> None:
+    inputs = {name: f"{{{{ inputs.{name} }}}}" for name in example.input}
+    run = a_run(a_step("it", inputs=inputs), agent=spec("a", example.agent), inputs=example.input)
+    tools = {name: spec(name, body) for name, body in example.tools.items()}
+    drive = Drive(run=replace(run, plan=run.plan.model_copy(update={"agents": {**run.plan.agents, **tools}})))
+    drive.ports = replace(
+        drive.ports,
+        executors={AgentType.LLM: LlmExecutor(), AgentType.DATA: DataExecutor()},
+        providers=Given(provider(example.provider)),
+        results=LocalResultStore(tmp_path),
+    )
+    outcome = await drive.once()
+    assert outcome.status is ExecutionStatus.COMPLETED, outcome.error
+    output = outcome.outputs["it"]
+    assert {name: output[name] for name in example.output} == example.output
+    if not example.tools:
+        assert set(output) == set(example.output), "the page shows all of it"
