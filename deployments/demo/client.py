@@ -58,6 +58,13 @@ class PlatformClient:
         found: list[JsonObject] = await self._call("GET", f"/executions/{execution_id}/steps")
         return found
 
+    async def chart(self, execution_id: str, name: str) -> bytes | None:
+        """The file of that name among the run's artifacts, such as `chart.png`; None where no step has drawn one."""
+        for artifact in await self._call("GET", f"/executions/{execution_id}/artifacts?limit=100"):
+            if artifact["name"] == name:
+                return (await self._answer("GET", f"/artifacts/{artifact['id']}")).content
+        return None
+
     async def follow(self, execution_id: str) -> AsyncIterator[tuple[JsonObject, list[JsonObject]]]:
         """The run and its steps, again and again until the run has ended; the last pair is the final one."""
         while True:
@@ -68,14 +75,16 @@ class PlatformClient:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _call(self, method: str, path: str, body: JsonObject | None = None) -> Any:
+        return _content(await self._answer(method, path, body)).get("data")
+
+    async def _answer(self, method: str, path: str, body: JsonObject | None = None) -> httpx.Response:
         try:
             answer = await self._http.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise DemoFailed(f"{method} {path}: no answer ({type(error).__name__})") from error
-        content = _content(answer)
         if answer.is_success:
-            return content.get("data")
-        problem = content.get("error") or {}
+            return answer
+        problem = _content(answer).get("error") or {}
         details = tuple(f"{each.get('path')}: {each.get('message')}" for each in problem.get("details") or ())
         says = f"{problem.get('code', '')}: {problem.get('message', '')}"
         message = f"{method} {path} answered {answer.status_code} {says}"

@@ -92,6 +92,15 @@ BY_CARRIER = {
         {"op": "filter", "where": f"flights >= {FEWEST_FLIGHTS}"},
         {"op": "sort", "by": [{"column": "mean_delay", "descending": True}]},
     ],
+    "chart": {
+        "kind": "bar",
+        "title": "Mean delay at departure from New York, January 2013",
+        "x": "name",
+        "y": "mean_delay",
+        "xTitle": "",
+        "yTitle": "minutes",
+        "formats": ["png", "html"],
+    },
 }
 BY_AIRPORT = {
     "source": {"input": "flights"},

@@ -5,11 +5,13 @@ when the record is closed. What cannot be sent is only logged; the record has it
 """
 
 import asyncio
+import base64
 import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
 from itertools import count
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +25,12 @@ PATIENCE_SECONDS = 2.0
 CANCELLED_PATIENCE_SECONDS = 0.5
 """What was cancelled and does not end soon costs its process."""
 
+MOST_PICTURE_BYTES = 1 << 20
+"""What Prefect shows of a picture is kept in its database, since its UI has no access to where the files lie."""
+
 Send = Callable[[PrefectClient], Awaitable[Any]]
+Locate = Callable[[str], Path]
+"""The local file behind a uri of the result store; blocks."""
 
 _logger = logging.getLogger(__name__)
 
@@ -31,7 +38,8 @@ _logger = logging.getLogger(__name__)
 class Artifacts:
     """Those of a flow run and of the subflows in it. As a context it sends, and waits a moment for the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, locate: Locate | None = None) -> None:
+        self._locate = locate
         self.patience_seconds = PATIENCE_SECONDS
         self._waiting: asyncio.PriorityQueue[tuple[bool, int, str, Send]] = asyncio.PriorityQueue()
         self._numbers = count()
@@ -61,6 +69,22 @@ class Artifacts:
         self._taken += 1
         if self._taken <= MOST_PER_RUN:
             self._put(artifact.key or "", lambda client: client.create_artifact(artifact))
+
+    def add_picture(self, artifact: ArtifactCreate, uri: str) -> None:
+        """The same for one that shows the PNG file behind a uri of the result store."""
+        locate = self._locate
+        if locate is None:
+            return
+
+        async def send(client: PrefectClient) -> None:
+            content = await asyncio.to_thread(lambda: locate(uri).read_bytes())
+            if len(content) <= MOST_PICTURE_BYTES:
+                data = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+                await client.create_artifact(artifact.model_copy(update={"data": data}))
+
+        self._taken += 1
+        if self._taken <= MOST_PER_RUN:
+            self._put(artifact.key or "", send)
 
     def add_first(self, artifact: ArtifactCreate) -> None:
         """Sends it before all others, and whatever their number."""

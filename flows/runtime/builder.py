@@ -88,6 +88,10 @@ async def _drive(run: Run, ports: Ports, flow_run: FlowRun) -> RunOutcome:
         else:
             flow_logger.log(number, f"{step_key}: {message}" if step_key else message)
 
-    async with Artifacts() as artifacts, ports.claim(run.execution_id), RunLog(write, mirror) as log:
+    async with (
+        Artifacts(ports.results.locate) as artifacts,
+        ports.claim(run.execution_id),
+        RunLog(write, mirror) as log,
+    ):
         driver = RunDriver(run, ports, log, stages=partial(TaskStage, artifacts))
         return await driver.drive(flow_run_id=flow_run.id, run_count=flow_run.run_count)

@@ -36,11 +36,12 @@ class ShownRun:
         self._ends[step.step_key] = ending
 
     def data(self, step: PlanStep, output: Any) -> None:
-        """A table of what a DATA step gave; nothing for other steps."""
+        """A table of what a DATA step gave, and its chart; nothing for other steps."""
         if step.type is not StepType.AGENT or self._run.plan.agents[step.agent or ""].type is not AgentType.DATA:
             return
         try:
             self._add_table(step.step_key, output)
+            self._add_chart(step.step_key, output)
         except Exception:
             _logger.warning("A step's data is not shown in Prefect", exc_info=True)
 
@@ -66,6 +67,12 @@ class ShownRun:
         if table is not None:
             description, rows = table
             self._artifacts.add(self._artifact("table", description, step_key, data=rows))
+
+    def _add_chart(self, step_key: str, output: Any) -> None:
+        picture = output.get("chart", {}).get("png") if isinstance(output, dict) else None
+        if picture is not None:
+            artifact = self._artifact("image", f"Chart of {step_key}", step_key)
+            self._artifacts.add_picture(artifact.model_copy(update={"key": f"{artifact.key}--chart"}), picture["uri"])
 
     def _artifact(self, kind: str, description: str, path: str | None = None, data: Any = None) -> ArtifactCreate:
         flow_name = self._run.plan.workflow.flow_name

@@ -47,6 +47,8 @@ class Platform:
             return {"tokens": {"accessToken": "abc"}}
         if path.endswith("/execute"):
             return {"executionId": "e1"}
+        if path.endswith("/artifacts"):
+            return [{"id": "a1", "name": "dataset.parquet"}, {"id": "a2", "name": "chart.png"}]
         if path.endswith("/steps"):
             error = {"code": "DATA_ERROR", "message": "no column", "hint": "there are: a, b"}
             failed = {"stepKey": "weather", "status": "FAILED", "durationMs": 5, "error": error}
@@ -77,6 +79,8 @@ async def test_the_scenario_uses_public_paths_and_one_users_token() -> None:
     assert {step["stepKey"] for step in definition["steps"]} == set(STEPS)
     assert all(step["agentId"].startswith("id") for step in definition["steps"])
     assert run.report == REPORT
+    assert list(run.charts) == ["chart.png"]
+    assert ("GET", "/artifacts/a2") in paths
     assert "✓ Load flights (26,483 rows, 12 ms)" in console.export_text()
 
 

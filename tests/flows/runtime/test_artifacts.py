@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -128,3 +129,12 @@ def test_a_key_is_what_prefect_allows() -> None:
     key = artifact_key("acme--late-flights", "Each_One.Step")
     assert key == "acme--late-flights--each-one-step"
     assert ArtifactCreate(key=key).key == key
+
+
+async def test_a_picture_is_shown_from_its_file(prefect: FakePrefect, tmp_path: Path) -> None:
+    (tmp_path / "small.png").write_bytes(b"png")
+    (tmp_path / "large.png").write_bytes(b"p" * (artifacts.MOST_PICTURE_BYTES + 1))
+    async with Artifacts(lambda uri: tmp_path / uri) as sending:
+        for name in ("large.png", "missing.png", "small.png"):
+            sending.add_picture(named(name.partition(".")[0]), name)
+    assert (prefect.made, prefect.progress) == (["small"], ["data:image/png;base64,cG5n"])
