@@ -26,6 +26,7 @@ from platform_api.resources.llm_providers.router import router as llm_providers
 from platform_api.resources.members.router import router as members
 from platform_api.resources.project_setup.router import router as project_setup
 from platform_api.resources.projects.router import router as projects
+from platform_api.resources.provider_tests.router import router as provider_tests
 from platform_api.resources.secrets.router import router as secrets
 from platform_api.resources.sessions.router import router as sessions
 from platform_api.resources.streams.router import router as streams
@@ -84,6 +85,7 @@ v1.include_router(budgets)
 v1.include_router(secrets)
 # /api/v1/llm-providers
 v1.include_router(llm_providers)
+v1.include_router(provider_tests)
 # /api/v1/agents
 v1.include_router(agents)
 # /api/v1/workflows

@@ -19,7 +19,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from flows.orchestrator import Orchestrator
 from platform_api.access.dependencies import Platform
 from platform_api.api import route_template, router
-from platform_api.contract.document import make_openapi, operation_id
+from platform_api.contract.document import make_openapi
 from platform_api.db.engine import create_engine, libpq_url, session_maker
 from platform_api.kit.asgi.answer_headers import AnswerHeaders
 from platform_api.kit.asgi.bodies import Bodies
@@ -90,11 +90,10 @@ def _assemble(*, middleware: list[Middleware] | None = None, lifespan: Lifespan 
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=operation_id,
+        routes=router.routes,
         middleware=middleware,
         lifespan=lifespan,
     )
-    app.include_router(router)
     install_problem_handlers(app)
     document: dict[str, Any] = {}
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import httpx
+
 from flows.errors import PrefectRefused, PrefectUnavailable
 from flows.orchestrator import DeploymentSpec, Orchestrator, RunState, Submission
 from flows.states import ExecutionStatus
@@ -17,7 +19,7 @@ class FakeOrchestrator(Orchestrator):
     """Remembers deployments and submissions; `available = False` makes every call fail as an absent server does."""
 
     def __init__(self) -> None:
-        super().__init__(api_url="http://prefect.invalid/api")
+        super().__init__(api_url="http://prefect.invalid/api", transport=httpx.MockTransport(_unreachable))
         self.available = True
         self.workers = 1
         self.closed = False
@@ -137,3 +139,7 @@ class FakeOrchestrator(Orchestrator):
     def _answer(self) -> None:
         if not self.available:
             raise PrefectUnavailable("the Prefect API gives no answer")
+
+
+def _unreachable(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("nothing of the fake's leaves it", request=request)

@@ -20,6 +20,7 @@ from platform_api.db.engine import Sessions
 from platform_api.db.models import Membership, User
 from platform_api.kit import clock
 from platform_api.main import openapi_document
+from tests.factories.bodies import document
 from tests.factories.routes import walk
 from tests.fixtures.http import Member, error_of, register
 
@@ -144,13 +145,12 @@ class TestDocument:
                 assert {"401", "403"} <= set(operation["responses"]), path
 
     def test_every_reference_leads_somewhere(self) -> None:
-        document = openapi_document()
-        schemas = document["components"]["schemas"]
-        assert set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document))) <= set(schemas)
+        schemas = document()["components"]["schemas"]
+        assert set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document()))) <= set(schemas)
         assert not {"HTTPValidationError", "ValidationError"} & set(schemas)
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, item in openapi_document()["paths"].items():
+    for path, item in document()["paths"].items():
         for method, operation in item.items():
             yield method, path, operation

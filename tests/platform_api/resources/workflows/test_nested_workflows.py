@@ -14,7 +14,13 @@ from platform_api.db.models import Execution
 from platform_api.resources.executions.adoption import workflow_plan
 from platform_api.settings import Settings
 from tests.factories.api import Api, agent_body, colleague, owner, step, workflow_body
+from tests.factories.world import unhurried
 from tests.fixtures.http import error_of
+
+
+@pytest.fixture
+def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    return unhurried(settings, monkeypatch)
 
 
 @pytest.fixture
