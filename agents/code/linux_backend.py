@@ -36,7 +36,7 @@ WORK_FOLDERS = "turbocat-code-"
 """What the names of work folders begin with; the id of the process that made them follows."""
 CHUNK_BYTES = 65_536
 REASONS = {"memory": Reason.MEMORY, "cpu": Reason.CPU, "processes": Reason.PROCESSES, "disk": Reason.DISK}
-BY_SIGNAL = {signal.SIGXCPU: Reason.CPU, signal.SIGXFSZ: Reason.DISK}
+BY_SIGNAL: dict[int | None, Reason] = {signal.SIGXCPU: Reason.CPU, signal.SIGXFSZ: Reason.DISK}
 """The kernel's own limits end a process so."""
 
 

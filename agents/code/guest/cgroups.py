@@ -17,6 +17,8 @@ TOP = "/sys/fs/cgroup"
 OURS = "turbocat-code"
 OWN_LEAF = "turbocat-main"
 """Where processes move that were in a group of version 2 which is to have groups below it."""
+SHARES_PER_PROCESSOR = 4096
+"""Four processes' worth."""
 REMOVAL_TRIES, REMOVAL_PAUSE = 100, 0.002
 
 
@@ -135,19 +137,27 @@ class Version2:
 def prepare() -> None:
     """Once, by a zygote: the folder below which runs get theirs, with the controllers that they need."""
     if not os.path.exists(f"{TOP}/cgroup.controllers"):
-        return
+        return _share_processors()
     with suppress(OSError):
         parent = _own_version_2_group()
         _hand_down(parent)
         ours = f"{parent}/{OURS}"
         os.makedirs(ours, exist_ok=True)
         _hand_down(ours)
+    return None
+
+
+def _share_processors() -> None:
+    """All runs together would weigh as much as a single process of version 1's top group otherwise."""
+    with suppress(OSError):
+        os.makedirs(f"{TOP}/cpu/{OURS}", exist_ok=True)
+        _write(f"{TOP}/cpu/{OURS}/cpu.shares", SHARES_PER_PROCESSOR * (os.cpu_count() or 1))
 
 
 def sweep() -> int:
     """Removes groups whose maker is gone; the kernel refuses those that still have processes."""
     removed = 0
-    for folder in _left_folders():
+    for folder in left_folders():
         if not os.path.exists(f"/proc/{os.path.basename(folder)}"):
             with suppress(OSError):
                 os.rmdir(folder)
@@ -155,7 +165,8 @@ def sweep() -> int:
     return removed
 
 
-def _left_folders() -> Iterator[str]:
+def left_folders() -> Iterator[str]:
+    """Of all runs, living and gone."""
     parents = [f"{TOP}/{controller}/{OURS}" for controller in ("memory", "pids", "cpuacct", "cpu")]
     base = _version_2_base()
     for parent in [*parents, *([base] if base else [])]:

@@ -1,14 +1,15 @@
 """Runs code and looks at what is left of it."""
 
 import asyncio
+import io
 import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
+import polars as pl
 import psutil
 import pytest
 
@@ -40,12 +41,23 @@ def log() -> Lines:
     return Lines()
 
 
+def context_of(log: Lines, limit_seconds: float | None = None) -> AgentContext:
+    """Without a store of datasets."""
+    return AgentContext(
+        limits=Limits(timeout_seconds=limit_seconds),
+        log=log,
+        datasets=cast(DatasetStore, None),
+        idempotency_key="k",
+    )
+
+
 Run = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Selection]:
     """The strongest that works here, found once."""
+    pl.DataFrame({"a": [1]}).write_parquet(io.BytesIO())  # with its first table Polars opens some files that it keeps
     found = selection()
     asyncio.run(_backend_of(found))
     yield found
@@ -65,12 +77,7 @@ def run(log: Lines, sandbox: Selection) -> Run:
     ) -> Any:
         config = {"language": "python", "code": code, **fields}
         spec = AgentSpec(id="a1", version=1, name="coder", type=AgentType.CODE, config=config)
-        context = AgentContext(
-            limits=Limits(timeout_seconds=limit_seconds),
-            log=log,
-            datasets=cast(DatasetStore, None),
-            idempotency_key="k",
-        )
+        context = context_of(log, limit_seconds)
         return (await CodeExecutor(sandbox).run(spec, inputs or {}, context)).output
 
     return execute
@@ -102,10 +109,11 @@ def soon(holds: Callable[[], bool], seconds: float = 10) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(sandbox: Selection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def nothing_left(
+    sandbox: Selection, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """After each test: no process below this one, no open descriptor more, and no work folder."""
-    folder = tmp_path / "work"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("work")
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     descriptors = len(os.listdir("/proc/self/fd"))
     yield
