@@ -14,7 +14,7 @@ from flows.spec import WaitKind
 from flows.states import is_final
 from platform_api.access.permissions import Permission
 from platform_api.access.principal import Principal
-from platform_api.access.roles import allows
+from platform_api.access.roles import is_granted
 from platform_api.access.scope import TenantScope
 from platform_api.db.models import Execution, StepWait
 from platform_api.errors import Forbidden, InvalidState, ValidationFailed
@@ -62,13 +62,16 @@ async def record_answer(
 
 
 def check_may_answer(caller: Principal, wait: StepWait) -> None:
-    """Raises `Forbidden` unless the caller or their role is named; where nobody is, those answer who may run things."""
+    """Raises `Forbidden` unless the caller or their role is named; where nobody is, those answer who may run things.
+
+    A key that is made for answering need not be one for running things too.
+    """
     if not wait.assignees:
-        if not allows(caller, Permission.EXECUTIONS_EXECUTE):
+        if not is_granted(caller, Permission.EXECUTIONS_EXECUTE):
             raise Forbidden(f"{wait.path} is answered by those who may run workflows")
         return
-    mine = {str(caller.user_id), caller.tenant_role.value if caller.tenant_role else None}
-    if mine.isdisjoint(wait.assignees):
+    mine = (caller.user_id and str(caller.user_id), caller.tenant_role and caller.tenant_role.value)
+    if not set(filter(None, mine)) & set(wait.assignees):
         raise Forbidden(f"{wait.path} asks somebody else; `assignees` of the execution's `waits` says whom")
 
 
