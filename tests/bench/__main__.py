@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from tests.bench import compilation, expressions
+from tests.bench import compilation, expressions, sandbox
 
 
 def main() -> None:
@@ -14,6 +14,7 @@ def main() -> None:
     measured = [
         *expressions.figures(rounds=2 if small else 9, repeat=20 if small else 2_000),
         *compilation.figures(steps=50 if small else 1_000, rounds=2 if small else 7),
+        *sandbox.figures(rounds=2 if small else 25),
     ]
     for figure in measured:
         print(figure.as_row())
