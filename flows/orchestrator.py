@@ -272,7 +272,7 @@ class Orchestrator:
             await self._set_state(flow_run_id, state)
 
     async def unfinished(self, *, limit: int, offset: int) -> dict[UUID, RunState]:
-        """A page of the runs that Prefect has as taken, running, waiting, being cancelled or crashed, in a stable order.
+        """A page of the runs that Prefect has as taken, running, waiting, being cancelled or crashed, in stable order.
 
         A process that is stopped in the moment after the end of a run says Crashed of it.
         """

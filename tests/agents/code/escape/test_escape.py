@@ -1,4 +1,4 @@
-"""Case 40, and the program's part of case 39: programs that try to get out, on every kind of walls that there is here.
+"""Case 40: programs that try to get out, on every kind of walls that there is here.
 
 Where walls cannot be built, every run must be refused; that is what the tests of that kind then see.
 """

@@ -50,6 +50,7 @@ async def test_the_row_has_plan_inputs_and_trigger(api: Api, sessions: Sessions)
     assert (shown["status"], shown["triggerType"], shown["stepsTotal"]) == ("PENDING", "SCHEDULED", 1)
 
 
+@pytest.mark.case(36)
 async def test_the_same_run_is_adopted_once(api: Api, sessions: Sessions) -> None:
     adoption = an_adoption(await api.active_workflow())
     first = await adopt(sessions, adoption)

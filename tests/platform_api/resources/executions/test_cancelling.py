@@ -174,6 +174,7 @@ async def test_a_cancel_is_audited_once(run: Started) -> None:
     assert entry.after["cancelRequestedAt"] is not None
 
 
+@pytest.mark.case(37)
 @pytest.mark.parametrize("seed", range(12))
 async def test_whatever_meets_whatever_a_run_ends_once(run: Started, seed: int) -> None:
     """Case 37: cancels at any moment of a run that ends, waits or is lost; one final status, nothing left open."""

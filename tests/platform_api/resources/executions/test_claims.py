@@ -9,6 +9,8 @@ import pytest
 from platform_api.kit.ids import new_id
 from platform_api.resources.executions.claims import LOOK_SECONDS, Claims
 
+pytestmark = pytest.mark.case(32)
+
 _HELD = """
     select count(*) from pg_locks
     where locktype = 'advisory' and granted

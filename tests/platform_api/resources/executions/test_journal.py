@@ -108,6 +108,7 @@ async def test_a_run_starts_once(record: Record) -> None:
     assert await record.numbering() == before
 
 
+@pytest.mark.case(34)
 @pytest.mark.parametrize("status", ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"])
 async def test_a_final_status_never_changes(record: Record, status: str) -> None:
     await record.start()
@@ -191,6 +192,7 @@ async def test_a_run_that_ends_leaves_no_step_open(record: Record) -> None:
     assert (step.status, step.error["code"]) == (StepStatus.FAILED, "INTERNAL_ERROR")
 
 
+@pytest.mark.case(33)
 async def test_a_write_whose_answer_was_lost_is_recorded_once(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commit happened, its caller saw the connection break: each write is made again and finds its work done."""
     committed = direct_scope

@@ -27,6 +27,8 @@ from platform_api.resources.executions.recovery import MOST_LOSSES, Loss, LostRu
 from tests.factories.api import Api, owner, step
 from tests.fakes.orchestrator import FakeOrchestrator
 
+pytestmark = pytest.mark.case(32)
+
 DONE = StepOutcome(status=StepStatus.COMPLETED, output=1)
 
 

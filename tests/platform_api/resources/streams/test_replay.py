@@ -68,6 +68,7 @@ async def test_headers_keep_everybody_from_holding_it_back(run: Running) -> None
     assert "success" not in answer.text
 
 
+@pytest.mark.case(35)
 @pytest.mark.parametrize(
     ("headers", "query", "expected"),
     [
