@@ -60,7 +60,7 @@ class PlatformClient:
 
     async def chart(self, execution_id: str, name: str) -> bytes | None:
         """The file of that name among the run's artifacts, such as `chart.png`; None where no step has drawn one."""
-        for artifact in await self._call("GET", f"/executions/{execution_id}/artifacts?limit=100"):
+        for artifact in await self._call("GET", f"/executions/{execution_id}/artifacts?pageSize=100"):
             if artifact["name"] == name:
                 return (await self._answer("GET", f"/artifacts/{artifact['id']}")).content
         return None
