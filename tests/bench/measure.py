@@ -1,21 +1,23 @@
 """How something is measured: warmed up, repeated, given as the median of several rounds."""
 
 import gc
+import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value with its goal, where there is one (`value` should not exceed it)."""
+    """One measured value with its goal, where there is one: at most so much, or at least where more is better."""
 
     name: str
     value: float
     unit: str
     rounds: int
     goal: float | None = None
+    more_is_better: bool = False
 
     def as_json(self) -> dict[str, object]:
         """For the line that machines read."""
@@ -23,8 +25,9 @@ class Figure:
 
     def as_row(self) -> str:
         """For the table that people read."""
-        goal = "" if self.goal is None else f"goal ≤ {self.goal:g} {self.unit}"
-        return f"{self.name:<58} {self.value:>10.3f} {self.unit:<3} {goal}"
+        bound = "≥" if self.more_is_better else "≤"
+        goal = "" if self.goal is None else f"goal {bound} {self.goal:g} {self.unit}"
+        return f"{self.name:<58} {self.value:>10.3f} {self.unit:<8} {goal}"
 
 
 def median_seconds(work: Callable[[], object], *, rounds: int, repeat: int = 1) -> float:
@@ -37,3 +40,9 @@ def median_seconds(work: Callable[[], object], *, rounds: int, repeat: int = 1) 
             work()
         samples.append((time.perf_counter() - started) / repeat)
     return statistics.median(samples[1:])
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The smallest of the values that so many per cent do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(math.ceil(len(ordered) * percent / 100) - 1, 0)]

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_small_run_prints_a_table_and_a_json_line_per_figure() -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "tests.bench", "--small"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.bench", "code", "--small"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()

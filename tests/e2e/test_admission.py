@@ -1,4 +1,4 @@
-"""Many runs of one tenant on the real stack: they all get their turn, and another tenant's run does not wait for them."""
+"""Many runs of one tenant on the real stack: all get their turn, and another tenant's run does not wait for them."""
 
 import asyncio
 

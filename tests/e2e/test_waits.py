@@ -266,13 +266,27 @@ async def test_an_event_reaches_those_whose_filter_holds(live: Live) -> None:
     assert (await answer(live, other, 409, path="paid", data=1))["error"]["code"] == "INVALID_STATE"
 
 
-async def test_a_run_waits_on_while_its_workflow_is_deactivated(live: Live) -> None:
+async def test_the_time_of_a_loop_is_over_while_it_waits(live: Live) -> None:
+    ask = {"items": [1], "steps": [wait("ask", kind="approval")]}
+    loop = {"stepKey": "each", "type": "LOOP", "config": ask, "timeoutSeconds": 6, "onError": "CONTINUE"}
+    after = {"stepKey": "after", "type": "CONDITION", "config": {"expression": "1", "then": []}, "dependsOn": ["each"]}
+    execution_id = await a_run(live, loop, after)
+    await suspended_run(live, await waiting(live, execution_id))
+    execution = await live.ended(execution_id)
+    assert (execution["status"], execution["waits"]) == ("COMPLETED", [])
+    statuses = {each["path"]: each["status"] for each in await live.steps(execution_id)}
+    assert statuses == {"each": "TIMEOUT", "each[0].ask": "CANCELLED", "after": "COMPLETED"}
+
+
+@pytest.mark.parametrize("how", ["INACTIVE", "ARCHIVED", "deleted"])
+async def test_a_run_waits_on_whatever_becomes_of_its_workflow(live: Live, how: str) -> None:
     execution_id = await a_run(live, wait("approve", kind="approval", message="Still?"))
     execution = await waiting(live, execution_id)
     await suspended_run(live, execution)
     path = f"/workflows/{execution['workflowId']}"
-    assert (await live.api.patch(path, {"status": "INACTIVE"})).is_success
-    assert (await live.api.post(f"{path}/execute")).status_code == 409
+    gone = await (live.api.send("DELETE", path) if how == "deleted" else live.api.patch(path, {"status": how}))
+    assert gone.is_success
+    assert (await live.api.post(f"{path}/execute")).status_code in (404, 409)
     await answer(live, execution_id, path="approve", approved=True)
     execution = await live.ended(execution_id)
     assert execution["status"] == "COMPLETED", execution

@@ -77,7 +77,7 @@ async def test_a_key_for_reading_runs_nothing(api: Api, run: Waiting, sessions: 
 
 def test_nobody_is_not_called_none() -> None:
     projects_key = Principal(
-        tenant_id=uuid4(), user_id=None, platform_role=PlatformRole.AGENT, tenant_role=None, via=Via.USER_KEY
+        tenant_id=uuid4(), user_id=None, platform_role=PlatformRole.AGENT, tenant_role=None, via=Via.PROJECT_KEY
     )
     with pytest.raises(Forbidden):
         check_may_answer(projects_key, StepWait(path="ask", kind="approval", assignees=["None", ""]))
