@@ -70,6 +70,10 @@ class Chat(Protocol):
         """
         ...
 
+    async def models(self) -> list[str]:
+        """Which models it says that it has; raises the same."""
+        ...
+
 
 BUSY = frozenset({408, 409, 425, 429})
 

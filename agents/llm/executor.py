@@ -1,6 +1,7 @@
 """Runs LLM agents."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from agents.context import AgentContext, Log
 from agents.egress.guard import Resolver, resolve
 from agents.egress.policy import EgressPolicy
 from agents.egress.transports import Transports
-from agents.errors import AgentError, AgentTimeout
+from agents.errors import AgentError, AgentTimeout, ModelFailed
 from agents.llm.asking import Asking
 from agents.llm.chat import Chat
 from agents.llm.circuit import Circuits
@@ -18,6 +19,7 @@ from agents.llm.fake import FakeChat
 from agents.llm.openai_chat import OpenAiChat
 from agents.llm.selection import chosen
 from agents.llm.toolbox import Toolbox
+from agents.llm.trial import is_trial, listed, question
 from agents.masking import Masking
 from agents.providers.budget import BoundedBudget
 from agents.providers.provider import Provider, ProviderKind
@@ -34,13 +36,15 @@ class LlmExecutor:
 
     async def run(self, spec: AgentSpec, inputs: dict[str, Any], context: AgentContext) -> AgentResult:
         """`inputs` have gone into the config already. What is used is told to the budget, however the run ends."""
-        config = read_config(spec.config)
         masking = Masking()
         budget = BoundedBudget(spec.limits, "agent", outer=context.budget)
         limit = context.limits.timeout_seconds
         try:
             async with asyncio.timeout(limit):
-                output = await self._output(config, context, budget, masking)
+                if is_trial(spec.config):
+                    output = await self._tried(spec.config.get("model"), context, budget, masking)
+                else:
+                    output = await self._output(read_config(spec.config), context, budget, masking)
         except TimeoutError:
             shares = [share.shown() for share in budget.shares()]
             message = f"the model took longer than its limit of {limit:g} s; raise the agent's `timeoutSeconds`"
@@ -48,6 +52,19 @@ class LlmExecutor:
         except AgentError as error:
             raise _masked(error, masking) from None
         return AgentResult(output=masking.json(output))
+
+    async def _tried(
+        self, wanted: str | None, context: AgentContext, budget: BoundedBudget, masking: Masking
+    ) -> dict[str, Any]:
+        """The first provider's models, and its answer to a tiny question."""
+        for provider in await context.providers.usable():
+            for secret in provider.secrets:
+                masking.add(secret)
+            models = await listed(provider, _Chats(self._transports, context.egress).get(provider))
+            asked = time.monotonic()
+            output = await self._output(question(provider, wanted, models), context, budget, masking)
+            return {**output, "models": models, "latencyMs": round((time.monotonic() - asked) * 1000)}
+        raise ModelFailed("There is no such provider any more", code="NO_PROVIDER")
 
     async def aclose(self) -> None:
         """Closes the connections of the running event loop."""

@@ -107,6 +107,10 @@ class FakeChat:
         self._script = parse_config(Script, dict(script))
         self._given: Counter[int] = Counter()
 
+    async def models(self) -> list[str]:
+        """Whatever it is asked for; one has to be named."""
+        return ["fake"]
+
     async def answer(self, request: Request) -> AsyncGenerator[Piece, None]:
         """As the script says; raises what a real provider's answer would."""
         scripted = self._chosen(request)

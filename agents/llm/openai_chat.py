@@ -19,6 +19,7 @@ from agents.providers.provider import DEFAULT_BASE_URLS, Provider, ProviderKind
 TIMEOUTS = httpx2.Timeout(connect=10.0, read=120.0, write=60.0, pool=60.0)
 """`read` is the longest silence; how long an answer may take is the agent's limit."""
 EXCERPT_CHARACTERS = 500
+MAX_MODELS = 500
 
 _HINTS = {
     401: "check the provider's API key",
@@ -51,6 +52,13 @@ class OpenAiChat:
             async with aclosing(pieces):
                 async for piece in pieces:
                     yield piece
+
+    async def models(self) -> list[str]:
+        """At most `MAX_MODELS`; raises the same."""
+        async with self._failures():
+            page = await self._client.models.list()
+        found = (getattr(each, "id", None) for each in page.data or ())
+        return [name for name in found if isinstance(name, str)][:MAX_MODELS]
 
     async def _streamed(self, request: Request) -> AsyncGenerator[Piece, None]:
         ended = False

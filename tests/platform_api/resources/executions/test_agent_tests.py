@@ -135,6 +135,20 @@ class TestRun:
         assert (answer.status_code, tested["status"], tested["output"]) == (200, "FAILED", None)
         assert tested["error"]["code"] == "CODE_ERROR"
 
+    async def test_what_a_model_calls_is_planned_with_it(self, api: Api, sessions: Sessions) -> None:
+        tool = await api.active_agent(inputSchema=TAKES_A_NUMBER)
+        config = {"model": "m", "prompt": "?", "tools": [{"agentId": tool["id"]}]}
+        agent = await an_agent(api, type="LLM", config=config)
+        async with worker(api, sessions, broken):
+            tested = (await api.post(f"/agents/{agent['id']}/test")).json()["data"]
+            plan = Plan.model_validate((await row(sessions, api, tested["executionId"])).plan)
+            assert set(plan.agents) == {agent["id"], tool["id"]}
+            assert plan.agents[tool["id"]].input_schema == TAKES_A_NUMBER
+
+            await api.patch(f"/agents/{tool['id']}", {"status": "INACTIVE"})
+            refused = error_of(await api.post(f"/agents/{agent['id']}/test"), 409, "INVALID_STATE")
+        assert "is INACTIVE" in refused["message"]
+
     async def test_many_tests_ask_prefect_for_one_deployment(self, api: Api, sessions: Sessions) -> None:
         agent = await an_agent(api)
         async with worker(api, sessions, broken) as played:
