@@ -1,7 +1,7 @@
 """`make bench`: a table for people, one JSON line per figure for machines. `--small` only shows that it works.
 
-    code    expressions and compilation, in this process
-    stack   the one-command stack: start, rest, runs
+    code    expressions, compilation and sandboxes, without a stack
+    stack   the one-command stack: start, rest, runs, and what a killed worker costs
     peers   the same on stock parts of Prefect, on the same stack
 
 Everything unless some are named: `make bench ARGS="code"`.
@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import compilation, expressions, idle, peers, runs
+from tests.bench import compilation, expressions, idle, peers, recovery, runs, sandbox
 from tests.bench.measure import Figure
 from tests.factories.api import owner
 from tests.fixtures.live import Live, clients
@@ -44,6 +44,7 @@ def _measure(groups: tuple[str, ...] | list[str], *, small: bool) -> Iterator[Fi
     if "code" in groups:
         yield from expressions.figures(rounds=2 if small else 9, repeat=20 if small else 2_000)
         yield from compilation.figures(steps=50 if small else 1_000, rounds=2 if small else 7)
+        yield from sandbox.figures(rounds=2 if small else 25)
     if "stack" in groups or "peers" in groups:
         with idle.fresh_folder() as folder:
             yield from _on_stack(Path(folder), groups, small=small)
@@ -72,6 +73,8 @@ async def _of_runs(
         if "peers" in groups:
             burst = peers.figures(live, folder, starts=size.starts // 2, burst=size.burst)
             found += [figure async for figure in burst]
+        if "stack" in groups:  # the last: it leaves a worker that has just started
+            found += [figure async for figure in recovery.figures(live, rounds=size.rounds)]
     return found
 
 
