@@ -99,7 +99,7 @@ class Delivery:
         if waiting is None:
             return False
         execution, workflow = waiting
-        deployment_id = await self._deployment(execution)
+        deployment_id = _known_deployment(execution, workflow) or await self._deployment(execution)
         try:
             run_id = await self.orchestrator.submit(_submission(execution, workflow, deployment_id))
         except PrefectRefused:
@@ -141,6 +141,12 @@ async def _has_room(session: AsyncSession, execution: Execution, limits: Admissi
         "ahead_of_time": now + SKEW,
     }
     return bool(await session.scalar(_HAS_ROOM, values))
+
+
+def _known_deployment(execution: Execution, workflow: Workflow | None) -> UUID | None:
+    """As the workflow was read with its execution: most runs are spared another look at it."""
+    known = workflow.prefect_deployment_ids.get(execution.environment.value) if workflow else None
+    return UUID(known) if known else None
 
 
 def _submission(execution: Execution, workflow: Workflow | None, deployment_id: UUID) -> Submission:

@@ -28,7 +28,7 @@ class _Seen:
     tenant_slug: str
     registered: Mapping[str, str]
     in_use: frozenset[str]
-    """Environments with runs that have not ended."""
+    """Environments with runs that have not ended, of a workflow that may not start any more."""
 
     def spec(self, environment: Environment) -> DeploymentSpec:
         return deployment_spec(self.workflow, self.tenant_slug, environment)
@@ -75,7 +75,7 @@ class Registration:
             repository = WorkflowRepository(scope)
             row = await repository.get_deleted_too(workflow_id)
             slug = await repository.tenant_slug()
-            in_use = await repository.environments_in_use(workflow_id)
+            in_use = frozenset() if is_live(row) else await repository.environments_in_use(workflow_id)
             return _Seen(workflow=row, tenant_slug=slug, registered=dict(row.prefect_deployment_ids), in_use=in_use)
 
     async def _store(self, seen: _Seen, ids: Mapping[Environment, UUID], drop: Collection[str] = ()) -> bool:

@@ -30,6 +30,7 @@ from platform_api.resources.executions.admission import (
 )
 from platform_api.resources.executions.delivery import AdmissionLimits, Delivery
 from platform_api.resources.executions.record_rows import LINE_CHANNEL
+from platform_api.resources.workflows.registration import Registration
 from tests.factories.api import Api, owner
 from tests.factories.waits import a_waiting_run
 from tests.fakes.orchestrator import FakeOrchestrator
@@ -322,3 +323,13 @@ _THOUSANDFOLD = text("""
     select gen_random_uuid(), tenant_id, workflow_id, workflow_version, user_id, plan, inputs, steps_total, last_seq
     from executions, generate_series(1, 999) where id = :id
 """)
+
+
+async def test_a_deployment_that_prefect_has_is_not_looked_up_again(
+    api: Api, orchestrator: FakeOrchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = await api.active_workflow()
+    ((deployment_id, _),) = orchestrator.deployments.items()
+    monkeypatch.setattr(Registration, "ensure", None)
+    await api.made(f"/workflows/{workflow['id']}/execute", {})
+    assert [each.deployment_id for each in orchestrator.submissions] == [deployment_id]
