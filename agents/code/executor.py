@@ -1,6 +1,7 @@
 """Runs CODE agents: hands them to a sandbox, and makes a result or a typed error of what comes back."""
 
 import asyncio
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from agents.code.backend import Language, Limits, Outcome, Program, SandboxBacke
 from agents.code.backends import selection
 from agents.code.config import MIB, CodeConfig, read_config
 from agents.code.datasets import Handed, taken_in
+from agents.code.leftovers import WORK_FOLDERS
 from agents.code.output import OutputStreams
 from agents.code.selection import Selection
 from agents.context import AgentContext
@@ -38,7 +40,7 @@ class CodeExecutor:
         backend = await self._sandbox.backend()
         if not backend.safe:
             context.log("WARN", UNSAFE, sandbox=backend.name)
-        with tempfile.TemporaryDirectory(prefix="turbocat-out-") as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{WORK_FOLDERS}{os.getpid()}-") as folder:
             program = await asyncio.to_thread(_program, config, inputs, context, Path(folder))
             outcome = await _run(backend, program, limits, context)
             verdict.raise_for_limit(outcome, config, limits)

@@ -29,11 +29,10 @@ from agents.code.backend import (
 )
 from agents.code.canaries import probed
 from agents.code.guest.launch import LANDLOCK, NAMESPACES, NO_WALLS, Launch
+from agents.code.leftovers import WORK_FOLDERS
 from agents.code.zygote import Zygote
 
 NAMES = {NAMESPACES: "namespace", LANDLOCK: "landlock", NO_WALLS: "unsafe-local"}
-WORK_FOLDERS = "turbocat-code-"
-"""What the names of work folders begin with; the id of the process that made them follows."""
 CHUNK_BYTES = 65_536
 REASONS = {"memory": Reason.MEMORY, "cpu": Reason.CPU, "processes": Reason.PROCESSES, "disk": Reason.DISK}
 BY_SIGNAL: dict[int | None, Reason] = {signal.SIGXCPU: Reason.CPU, signal.SIGXFSZ: Reason.DISK}

@@ -12,12 +12,14 @@ from uuid import UUID
 import anyio
 import structlog
 
+from agents.code.backends import selection
 from deployments.local.files import DataFolder, write_json
 from deployments.prefect_client import prefect_client
 from deployments.wiring import Wiring, wired
 from deployments.worker.cancelling import Cancelling
 from deployments.worker.processes import WarmPool
 from deployments.worker.rounds import Rounds
+from deployments.worker.sandbox import announce
 from deployments.worker.wake import listen
 from deployments.worker.worker import TurbocatWorker
 from flows.orchestrator import work_pool
@@ -79,9 +81,13 @@ async def _serve(settings: Settings) -> None:
             )
             for environment in Environment
         }
+        sandboxes = selection(settings.runs.code_sandbox, settings.runs.code_engine)
+        announcing = asyncio.create_task(announce(sandboxes, wiring))
         try:
             await _until_stopped(stop, workers, cancelling, rounds, settings)
         finally:
+            announcing.cancel()
+            await asyncio.gather(announcing, return_exceptions=True)
             held = processes.held
             await processes.stop(STOP_GRACE_SECONDS)
             await _hand_back(wiring, held)

@@ -1,5 +1,6 @@
 """Each example of docs/agents.md, run as it stands there by the executors that it names."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -9,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from agents.code.executor import CodeExecutor
 from agents.data.executor import DataExecutor
+from agents.executor import Executor
 from agents.llm.executor import LlmExecutor
 from agents.llm.fake import script_problems
-from agents.providers.provider import Provider, ProviderKind, ProviderModel
+from agents.providers.provider import NoProviders, Provider, ProviderKind, ProviderModel
 from agents.spec import AgentSpec, AgentType
 from agents.validation import config_problems
 from flows.states import ExecutionStatus
@@ -42,6 +45,8 @@ def examples() -> Iterator[Example]:
             current = Example(document)
         elif kind == "tool":
             current.tools[name] = document
+        elif kind == "agent" and current.agent:  # one that asks no model needs no provider
+            current = Example({}, agent=document)
         else:
             setattr(current, kind, document)
         if kind == "output":
@@ -73,13 +78,21 @@ async def test_an_example_gives_what_the_page_shows(example: Example, tmp_path: 
     run = a_run(a_step("it", inputs=inputs), agent=spec("a", example.agent), inputs=example.input)
     tools = {name: spec(name, body) for name, body in example.tools.items()}
     drive = Drive(run=replace(run, plan=run.plan.model_copy(update={"agents": {**run.plan.agents, **tools}})))
+    executors: dict[AgentType, Executor] = {
+        AgentType.CODE: CodeExecutor(),
+        AgentType.DATA: DataExecutor(),
+        AgentType.LLM: LlmExecutor(),
+    }
     drive.ports = replace(
         drive.ports,
-        executors={AgentType.LLM: LlmExecutor(), AgentType.DATA: DataExecutor()},
-        providers=Given(provider(example.provider)),
+        executors=executors,
+        providers=Given(provider(example.provider)) if example.provider else NoProviders(),
         results=LocalResultStore(tmp_path),
     )
-    outcome = await drive.once()
+    try:
+        outcome = await drive.once()
+    finally:
+        await asyncio.gather(*(executor.aclose() for executor in executors.values()))
     assert outcome.status is ExecutionStatus.COMPLETED, outcome.error
     output = outcome.outputs["it"]
     assert {name: output[name] for name in example.output} == example.output

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agents.code.leftovers import remove_leftovers
-from agents.code.linux_backend import WORK_FOLDERS
+import pytest
+
+from agents.code.guest import cgroups
+from agents.code.leftovers import WORK_FOLDERS, remove_leftovers
 
 
 def ended_pid() -> int:
@@ -16,7 +18,11 @@ def ended_pid() -> int:
     return process.pid
 
 
-def test_only_what_a_dead_process_left_is_removed(tmp_path: Path) -> None:
+def test_only_what_a_dead_process_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "TOP", str(tmp_path / "cgroup"))
+    groups = tmp_path / "cgroup" / "memory" / cgroups.OURS
+    for pid in (ended_pid(), os.getpid()):
+        (groups / str(pid)).mkdir(parents=True)
     temporary = tmp_path / "temporary"
     dead = temporary / f"{WORK_FOLDERS}{ended_pid()}-abc"
     (dead / "deep").mkdir(parents=True)
@@ -24,5 +30,6 @@ def test_only_what_a_dead_process_left_is_removed(tmp_path: Path) -> None:
     kept = [f"{WORK_FOLDERS}{os.getpid()}-abc", f"{WORK_FOLDERS}older", "something-else-1-abc"]
     for name in kept:
         (temporary / name).mkdir()
-    assert remove_leftovers(temporary) == 1
+    assert remove_leftovers(temporary) == 2
+    assert [each.name for each in groups.iterdir()] == [str(os.getpid())]
     assert {each.name for each in temporary.iterdir()} == set(kept)
