@@ -38,6 +38,7 @@ from platform_api.resources.executions.persistence import persistently
 from platform_api.resources.executions.recovery import Loss, Recovery, find_lost
 from platform_api.resources.executions.repository import ExecutionRepository
 from platform_api.resources.llm_providers.keyring import Keyring
+from platform_api.resources.provider_tests.service import tried_provider
 from platform_api.resources.secrets.vault import Vault
 from platform_api.settings import Settings
 
@@ -87,7 +88,7 @@ class Wiring:
                 sessions=self.sessions, orchestrator=self.orchestrator, tenant_id=execution.tenant_id
             )
             await answers.take(execution.id, flow_run.id)
-        return await self._run(execution), self._ports(execution.tenant_id)
+        return await self._run(execution), self._ports(execution.tenant_id, tried_provider(execution))
 
     async def header(self, workflow_id: UUID) -> FlowHeader:
         """How Prefect should know the workflow as it stands now."""
@@ -222,7 +223,7 @@ class Wiring:
             finally:
                 await unbroken(budgets.close(execution_id))
 
-    def _ports(self, tenant_id: UUID) -> Ports:
+    def _ports(self, tenant_id: UUID, tried: UUID | None) -> Ports:
         runs = self._settings.runs
         budgets = Budgets(self.sessions, tenant_id, persistently)
         return Ports(
@@ -232,7 +233,7 @@ class Wiring:
             data_roots=(self._files / str(tenant_id), *runs.data_roots),
             egress=EgressPolicy(allow=runs.egress_allow),
             secrets=Vault(self.sessions, tenant_id, self.cipher),
-            providers=Keyring(self.sessions, tenant_id, self.cipher),
+            providers=Keyring(self.sessions, tenant_id, self.cipher, only=tried),
             budget_around=budgets.around,
             claim=partial(self._driving, budgets),
             cpu_slots=self._cpu_slots,

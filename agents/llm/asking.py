@@ -116,15 +116,16 @@ class Asking:
             used(price, prompt_tokens=prompt, completion_tokens=answer)
             for answer in (1, request.max_tokens or ASSUMED_ANSWER)
         )
-        left = await self._budget.ask(least, most)
-        _check_price(provider, request.model, price, left)
-        room = completion_room(left, price, prompt)
-        bounds = [bound for bound in (room, request.max_tokens) if bound is not None]
-        bounded = replace(request, max_tokens=min(bounds, default=None))
         meter = CallMeter(price, self._budget, prompt, self._log)
         try:
+            left = await self._budget.ask(least, most)
+            _check_price(provider, request.model, price, left)
+            room = completion_room(left, price, prompt)
+            bounds = [bound for bound in (room, request.max_tokens) if bound is not None]
+            bounded = replace(request, max_tokens=min(bounds, default=None))
             answer = await self._collected(provider, bounded, meter)
         finally:
+            self._budget.over()
             self.account.add(meter)
         self._circuits.answered(provider.id)
         if answer.finish_reason == "length" and room is not None and room == bounded.max_tokens != request.max_tokens:

@@ -2,11 +2,12 @@
 
     left = await budget.ask(least, most)   # raises `BudgetExceeded` when not even the least is left
     budget.tell(more)                      # counts, and raises `BudgetExceeded` as soon as it is too much
+    budget.over()                          # the call has ended, however
 
 Budgets nest: an agent's inside its run's, that inside its project's. What is told to one is told to all that are around
 it, so that calls which are made at the same time see what the others use. Telling is synchronous and cheap; a budget
-that lives in a database sets aside in `ask` what the call may use at most, and writes what it used when it can. A task
-makes one call at a time: by asking again it says that its last one is over.
+that lives in a database sets aside in `ask` what the call may use at most, until it is over, and writes what it used
+when it can. A task makes one call at a time.
 """
 
 from collections.abc import Sequence
@@ -72,6 +73,10 @@ class Budget(Protocol):
         """
         ...
 
+    def over(self) -> None:
+        """The call that this task asked for has ended."""
+        ...
+
     def recall(self, before: Usage) -> None:
         """So much was used before this process took the run up, which whoever keeps a budget over runs knows."""
         ...
@@ -90,6 +95,9 @@ class Unbounded:
 
     def tell(self, more: Usage) -> None:
         """Nothing comes of it."""
+
+    def over(self) -> None:
+        """Nor of that."""
 
     def recall(self, before: Usage) -> None:
         """Nor of that."""
@@ -127,6 +135,10 @@ class BoundedBudget:
         self._count(more)
         self.outer.tell(more)
         self._check(self._tokens, self._cost, "was")
+
+    def over(self) -> None:
+        """Nothing was set aside here."""
+        self.outer.over()
 
     def recall(self, before: Usage) -> None:
         """Counts here and in what is around it."""

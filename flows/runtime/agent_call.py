@@ -145,6 +145,10 @@ class RecordedBudget:
         self._usage.add(more)
         self._outer.tell(more)
 
+    def over(self) -> None:
+        """For what is around the run."""
+        self._outer.over()
+
     def recall(self, before: Usage) -> None:
         """An attempt is never taken up."""
         self._outer.recall(before)

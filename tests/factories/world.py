@@ -22,6 +22,7 @@ from platform_api.db.engine import Sessions
 from platform_api.db.models import Agent, ApiKey, Template, User, UserSession, Workflow
 from platform_api.resources.executions import agent_tests
 from platform_api.resources.executions.journal import Journal
+from platform_api.resources.provider_tests import service as provider_tests
 from platform_api.resources.sessions.login import LoginSessions
 from platform_api.settings import LimitSettings, Settings
 from tests.factories.api import Api, by_key, colleague, owner
@@ -34,6 +35,7 @@ NARROW = frozenset({"agents:read", "agents:update", "executions:read"})
 def unhurried(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Nobody calls too often, and nobody waits for the test of an agent, or the end of a run, that nothing runs."""
     monkeypatch.setattr(agent_tests, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(provider_tests, "GRACE_SECONDS", 0.0)
     generous = {name: 1_000_000 for name in LimitSettings.model_fields if name.endswith("_per_minute")}
     limits = settings.limits.model_copy(update=generous)
     runs = settings.runs.model_copy(update={"agent_test_seconds": 0.01})

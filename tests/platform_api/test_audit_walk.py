@@ -285,6 +285,7 @@ TOLD: Mapping[tuple[str, str], Told] = {
         sending(PROVIDER, lambda: {"priority": 7, "credentials": {"apiKey": canary()}}),
     ),
     ("DELETE", PROVIDER): Told("llm-provider.delete", "llm-provider", GONE, named("provider_id")),
+    ("POST", f"{PROVIDER}/test"): Told("llm-provider.test", "llm-provider", EVENT, named("provider_id")),
     ("POST", "/projects"): Told("project.create", "project", MADE, answered("project", "id")),
     ("PATCH", PROJECT): Told("project.update", "project", CHANGED, named("project_id")),
     ("DELETE", PROJECT): Told("project.delete", "project", GONE, named("project_id")),

@@ -58,6 +58,8 @@ import type {
   ProjectUsageView,
   ProjectView,
   ProviderKind,
+  ProviderTest,
+  ProviderTestView,
   Readiness,
   Refresh,
   RefreshedView,
@@ -1374,6 +1376,22 @@ export class Turbocat extends Transport {
     return this.call<AgentTestView>({
       method: "POST",
       path: `/api/v1/agents/${segment(agentId)}/test`,
+      answer: "data",
+      body,
+      takesKey: true,
+    }, options);
+  }
+
+  /**
+   * Asks the provider, active or not, which models it has and one of them a tiny question, which may cost a
+   * little.
+   *
+   * An answer with `ok: false` is a success of the test: `error` says what to change.
+   */
+  testLlmProvider(providerId: string, body: ProviderTest = {}, options: CallOptions = {}): Promise<ProviderTestView> {
+    return this.call<ProviderTestView>({
+      method: "POST",
+      path: `/api/v1/llm-providers/${segment(providerId)}/test`,
       answer: "data",
       body,
       takesKey: true,

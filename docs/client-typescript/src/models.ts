@@ -911,6 +911,31 @@ export interface ProjectView {
 /** Which protocol a provider speaks. FAKE speaks none: its answers are scripted and nothing leaves the process. */
 export type ProviderKind = "OPENAI" | "ANTHROPIC" | "OPENAI_COMPATIBLE" | "FAKE";
 
+/** What a provider is asked. */
+export interface ProviderTest {
+  /** the first that the provider is known to have when left out */
+  model?: string | null;
+}
+
+/** How the test of a provider went; while `status` is PENDING or RUNNING the rest is not there yet. */
+export interface ProviderTestView {
+  executionId: string;
+  status: ExecutionStatus;
+  /** whether it answered; null until the test is over */
+  ok: boolean | null;
+  /** from the question to the whole answer */
+  latencyMs: number | null;
+  /** which was asked */
+  model: string | null;
+  /** which the provider says that it has; null when it has no such list */
+  models: string[] | null;
+  answer: string | null;
+  /** USD; null when the model's price is not known */
+  totalCost: number | null;
+  /** `code`, `message` and `hint`, which says what to change */
+  error: Record<string, unknown> | null;
+}
+
 /** Whether requests should be sent here. */
 export interface Readiness {
   status: "ready" | "unavailable";
@@ -1055,6 +1080,7 @@ export interface StepSpec {
   fallback?: string | null;
   default?: unknown;
   timeoutSeconds?: number | null;
+  materialize?: boolean;
 }
 
 /** Where one attempt of a step stands. */
@@ -1105,6 +1131,7 @@ export interface StepView {
   fallback?: string | null;
   default?: unknown;
   timeoutSeconds?: number | null;
+  materialize?: boolean;
   agent: AgentSummary | null;
 }
 

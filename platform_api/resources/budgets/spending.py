@@ -1,11 +1,12 @@
 """The budgets of projects as runs meet them: between a run's own limits and nothing, shared with what is nested in it.
 
 A call sets aside what it may use at most before it begins, as far as there is so much left, and is told how much that
-is. What it uses is counted here at once and written a moment later; what it has set aside is given back when its task
-asks again, has ended, or the run is over.
+is; where others have set aside what is left, it waits for what they give back. What it uses is counted here at once and
+written a moment later.
 """
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
@@ -19,8 +20,11 @@ from platform_api.db.engine import Sessions
 from platform_api.resources.budgets.amounts import OF, Amount, Bounds, Used
 from platform_api.resources.budgets.ledger import NOTHING, Ledger, Persist, Standing, Wish, fits
 
-SETTLE_SECONDS = 0.5
+SETTLE_SECONDS = 0.2
 """How long what was used may go unwritten while nobody asks."""
+PATIENCE_SECONDS = 300.0
+"""How long a call waits for what others have set aside."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 Call = asyncio.Task[object]
 
@@ -45,17 +49,32 @@ class ProjectBudget:
     async def ask(self, least: Usage, most: Usage) -> Left:
         """Sets aside what the call may use at most; what it is told is also what it may not go beyond."""
         around = await self.outer.ask(least, most)
-        wish, call = Wish(least=Amount.of(least), most=Amount.of(most).at_least(Amount.of(least))), _this_call()
+        wish = Wish(least=Amount.of(least), most=Amount.of(most).at_least(Amount.of(least)))
+        deadline, pause = time.monotonic() + PATIENCE_SECONDS, _FIRST_PAUSE
+        while (left := await self._set_aside(wish)) is None:
+            unused = self._standing.bounds.left(self._standing.spent + self._unsettled.amount)
+            if not fits(wish.least, unused) or time.monotonic() > deadline:
+                raise self._exceeded("would be", wish.least, unused)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        return left.tightened(around)
+
+    async def _set_aside(self, wish: Wish) -> Left | None:
+        """What the call may use; None when others have set aside more than it could do with."""
         async with self._turn:
-            self._held.pop(call, None)
             held = self._holding()
             await self._settle(held, wish)
             left = self._standing.left_beside(held + self._unsettled.amount)
             if not fits(wish.least, left):
-                self._settle_soon()
-                raise self._exceeded("would be", wish.least, left)
-            self._held[call] = wish.most.within(left)
-        return left.tightened(around)
+                return None
+            self._held[_this_call()] = wish.most.within(left)
+            return left
+
+    def over(self) -> None:
+        """Gives back what the call has not used, with the next writing."""
+        if self._held.pop(_this_call(), None) is not None:
+            self._settle_soon()
+        self.outer.over()
 
     def tell(self, more: Usage) -> None:
         """Counts here and in what is around it before it complains."""
@@ -120,7 +139,7 @@ class ProjectBudget:
             cost = (bounds.max_cost or 0) - (left.cost or 0) + wanted.cost
             limit, amount = "maxCost", f"{cost.normalize():f} USD"
         return BudgetExceeded(
-            f"The {OF} of {bounds.in_words(limit)} {verb} exceeded: {amount}, with what other calls have set aside",
+            f"The {OF} of {bounds.in_words(limit)} {verb} exceeded: {amount}",
             hint="raise the project's `budget`, wait for its next period, or ask for less",
             details={"of": OF, "limit": limit, "limits": [share.shown() for share in self.shares()]},
         )

@@ -121,7 +121,7 @@ class Delivery:
             has_room = self.limits is None or await _has_room(scope.session, execution, self.limits)
             if not has_room:
                 await scope.session.execute(_TELL_OF_LINE)
-        has_target = workflow is not None or execution.agent_id is not None
+        has_target = workflow is not None or not execution.plan["workflow"]["id"]  # a test is of no workflow
         if not has_target or execution.status is not ExecutionStatus.PENDING or execution.submitted_at is not None:
             return None
         return (execution, workflow) if has_room else None

@@ -5,6 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from agents.errors import Problem
+from agents.llm.fake import Script
+from agents.problems import model_problems
 from agents.providers.provider import ProviderKind
 from platform_api.access.scope import TenantScope
 from platform_api.db.changes import differing, write
@@ -103,7 +105,9 @@ class LlmProviderService:
 
     async def _check(self, provider: LlmProvider, problems: list[Problem]) -> None:
         found = [*problems, *await address_problems(provider.kind, provider.base_url, self._allow)]
-        if provider.script and provider.kind is not ProviderKind.FAKE:
+        if provider.kind is ProviderKind.FAKE:
+            found += [each.under("script") for each in model_problems(Script, provider.script)]
+        elif provider.script:
             found.append(Problem(path="script", code="NOT_ALLOWED", message="only a FAKE provider has a script"))
         if found:
             raise ValidationFailed(f"The provider has {len(found)} problem(s); see details", details=found)

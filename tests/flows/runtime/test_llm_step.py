@@ -120,6 +120,8 @@ async def test_what_bounds_more_than_one_run_is_asked_too() -> None:
         async def ask(self, least: Usage, most: Usage) -> Any:
             raise AgentError("the project has nothing left", code="BUDGET_EXCEEDED")
 
+        def over(self) -> None: ...
+
         def recall(self, before: Usage) -> None: ...
 
         def tell(self, more: Usage) -> None:

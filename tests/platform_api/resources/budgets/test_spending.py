@@ -99,22 +99,37 @@ async def test_a_call_is_told_what_it_may_use_and_stopped_there(sessions: Sessio
 
 
 async def test_what_one_run_has_set_aside_is_nobody_elses(sessions: Sessions, tenant: Tenant) -> None:
+    """Who finds too little left beside it waits for what is given back."""
     project = await a_project(sessions, tenant, maxTokens=100)
-    one, other = [await a_budget(sessions, tenant, project) for _ in range(2)]
+    one, other, third = [await a_budget(sessions, tenant, project) for _ in range(3)]
     await one.ask(tokens(10), tokens(10, 60))
     assert (await other.ask(tokens(10), tokens(10, 60))).tokens == 30
-    third = await a_budget(sessions, tenant, project)
-    with pytest.raises(BudgetExceeded):
-        await third.ask(tokens(1), tokens(1))
+    waiting = asyncio.create_task(third.ask(tokens(1), tokens(1)))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
     one.tell(tokens(10, 5))
-    await one.close()
-    assert (await third.ask(tokens(1), tokens(1))).tokens == 55
-    for each in (other, third):
+    one.over()
+    async with asyncio.timeout(60):
+        assert (await waiting).tokens == 55
+    for each in (one, other, third):
         await each.close()
 
 
+async def test_who_has_waited_long_enough_is_refused(
+    sessions: Sessions, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spending, "PATIENCE_SECONDS", 0.01)
+    project = await a_project(sessions, tenant, maxTokens=100)
+    one, other = [await a_budget(sessions, tenant, project) for _ in range(2)]
+    await one.ask(tokens(10), tokens(10, 90))
+    with pytest.raises(BudgetExceeded):
+        await other.ask(tokens(10), tokens(10))
+    await one.close()
+    await other.close()
+
+
 async def test_calls_of_one_run_at_once_each_have_their_own(sessions: Sessions, tenant: Tenant) -> None:
-    """And a task that has ended, or asks again, holds nothing any more."""
+    """And a call that is over, or whose task has ended, holds nothing any more."""
     project = await a_project(sessions, tenant, maxTokens=100)
     budget = await a_budget(sessions, tenant, project)
     go_on = asyncio.Event()
@@ -125,12 +140,15 @@ async def test_calls_of_one_run_at_once_each_have_their_own(sessions: Sessions, 
         return left.tokens
 
     first = [asyncio.create_task(call()) for _ in range(2)]
-    await asyncio.sleep(0)
-    with pytest.raises(BudgetExceeded):
-        await budget.ask(tokens(21), tokens(21))
+    last = asyncio.create_task(budget.ask(tokens(21), tokens(21)))
+    await asyncio.sleep(0.2)
+    assert not last.done()
     go_on.set()
     assert sorted(await asyncio.gather(*first)) == [60, 100]
+    async with asyncio.timeout(60):
+        assert (await last).tokens == 100
     assert (await budget.ask(tokens(90), tokens(90))).tokens == 100
+    budget.over()
     assert (await budget.ask(tokens(90), tokens(90))).tokens == 100
     await budget.close()
 
@@ -291,8 +309,9 @@ async def run(sessions, tenant, project, execution, seed):
                 budget.tell(tokens(tokens_at_once, 0, Decimal("0.001") * tokens_at_once))
                 if used % 17 == 0:
                     await asyncio.sleep(0)
+            budget.over()
     except BudgetExceeded:
-        pass
+        budget.over()
     await budget.close()
     return used
 

@@ -188,6 +188,10 @@ class TestAddresses:
             ({"name": "A", "kind": "OPENAI_COMPATIBLE"}, {("baseUrl", "MISSING")}),
             ({**GATEWAY, "kind": "FAKE"}, {("baseUrl", "NOT_ALLOWED")}),
             ({**GATEWAY, "script": {"answers": []}}, {("script", "NOT_ALLOWED")}),
+            (
+                {"name": "A", "kind": "FAKE", "script": {"answers": [{"txt": "x"}]}},
+                {("script.answers[0].txt", "UNKNOWN_FIELD")},
+            ),
         ],
     )
     async def test_what_does_not_go_with_the_kind(self, api: Api, body: Any, expected: set[tuple[str, str]]) -> None:
