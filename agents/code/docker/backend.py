@@ -31,7 +31,7 @@ from agents.code.docker.place import EnginePlace
 from agents.code.harness.container import ANSWER, END, STDERR, STDOUT
 
 NAMES = {STDOUT: "stdout", STDERR: "stderr"}
-REASONS = {"memory": Reason.MEMORY, "cpu": Reason.CPU}
+REASONS = {"memory": Reason.MEMORY, "cpu": Reason.CPU, "disk": Reason.DISK}
 CHUNK_BYTES = 65_536
 NODE_CANARY = Program(language=Language.NODE, code="module.exports = async () => 1", input=None)
 

@@ -4,7 +4,7 @@
 
 The job and the harness lie in the folder of this file, which only root may write. Standard output carries frames, each
 a byte that says what it is (`END`, `STDOUT`, `STDERR`, `ANSWER`), its length in four bytes, and that many bytes; the
-last one is `END` with a report: `{"end": "exited" | "signalled" | "memory" | "cpu" | "stopped" | "setup", …}`.
+last one is `END` with a report: `{"end": "exited" | "signalled" | "memory" | "cpu" | "disk" | "stopped" | "setup", …}`.
 Standard input says nothing: when it ends, the worker has hung up, and so everything ends here.
 
 As the first process it cannot be killed from inside, and with its end the kernel kills everything else.
@@ -35,6 +35,7 @@ EASILY_KILLED = b"1000"
 DATA_SLACK_BYTES = 256 * 1024 * 1024
 HEAP_SHARE = 0.75
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "OPENSSL_CONF": "/dev/null"}
+LIMIT_SIGNALS: dict[int, str] = {signal.SIGXCPU: "cpu", signal.SIGXFSZ: "disk"}
 GROUPS = "/sys/fs/cgroup"
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORK = "/tmp"  # noqa: S108 - the container's own, of limited size, and all that can be written
@@ -86,29 +87,50 @@ def run(wanted: dict[str, Any]) -> dict[str, Any]:
 
 def become_program(wanted: dict[str, Any], pipes: dict[int, int]) -> NoReturn:
     """The program can be looked at by itself again, and is the first to go when memory runs out."""
-    set_dumpable(True)
-    with open("/proc/self/oom_score_adj", "wb") as file:
-        file.write(EASILY_KILLED)
+    try:
+        set_dumpable(True)
+        with open("/proc/self/oom_score_adj", "wb") as file:
+            file.write(EASILY_KILLED)
+        place_descriptors(pipes)
+        bound_itself(wanted)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        program, *arguments = node(wanted) if wanted["language"] == "node" else python()
+        os.execvpe(program, [program, *arguments], {**ENVIRONMENT, "HOME": WORK})  # noqa: S606 - no shell is wanted
+    finally:
+        os._exit(127)
+
+
+def place_descriptors(pipes: dict[int, int]) -> None:
+    """The job to 0, the pipes to 1, 2 and 3, nothing beside them."""
+    job = os.open(f"{HERE}/job.json", os.O_RDONLY)
+    copies = [
+        os.dup2(descriptor, 100 + place)
+        for place, descriptor in enumerate((job, *(pipes[kind] for kind in sorted(pipes))))
+    ]
+    for place, copy in enumerate(copies):
+        os.dup2(copy, place)
+    os.closerange(4, 256)
+
+
+def bound_itself(wanted: dict[str, Any]) -> None:
+    """What the kernel holds for each process by itself."""
     cpu, data = max(1, round(wanted["cpu"])), wanted["memory"] + DATA_SLACK_BYTES
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (wanted["disk"], wanted["disk"]))
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted["open_files"], wanted["open_files"]))
-    job = os.open(f"{HERE}/job.json", os.O_RDONLY)
-    for place, descriptor in enumerate((job, *(os.dup2(pipes[kind], 100 + kind) for kind in sorted(pipes)))):
-        os.dup2(descriptor, place)
-    os.closerange(4, 256)
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    environment = {**ENVIRONMENT, "HOME": WORK}
-    try:
-        if wanted["language"] == "node":
-            heap = int(wanted["memory"] * HEAP_SHARE) >> 20
-            os.execvpe("node", ["node", f"--max-old-space-size={heap}", f"{HERE}/program.js"], environment)  # noqa: S606, S607
-        resource.setrlimit(resource.RLIMIT_DATA, (data, data))  # not for V8, which reserves gigabytes
-        code = f"import sys; sys.path.insert(0, {HERE!r}); import program; program.main({packages()!r})"
-        os.execve(sys.executable, [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", code], environment)  # noqa: S606
-    finally:
-        os._exit(127)
+    if wanted["language"] != "node":  # V8 reserves gigabytes that it never touches
+        resource.setrlimit(resource.RLIMIT_DATA, (data, data))
+
+
+def python() -> list[str]:
+    code = f"import sys; sys.path.insert(0, {HERE!r}); import program; program.main({packages()!r})"
+    return [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", code]
+
+
+def node(wanted: dict[str, Any]) -> list[str]:
+    heap = int(wanted["memory"] * HEAP_SHARE) >> 20
+    return ["node", f"--max-old-space-size={heap}", f"{HERE}/program.js"]
 
 
 def packages() -> tuple[str, ...]:
@@ -162,7 +184,8 @@ def reaped(child: int) -> int | None:
 
 def how_it_ended(status: int) -> dict[str, Any]:
     if os.WIFSIGNALED(status):
-        return {"end": "signalled", "code": os.WTERMSIG(status)}
+        number = os.WTERMSIG(status)
+        return {"end": LIMIT_SIGNALS.get(number, "signalled"), "code": number}
     return {"end": "exited", "code": os.WEXITSTATUS(status)}
 
 

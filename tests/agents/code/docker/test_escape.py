@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from agents.code.backend import Language, Program
+from agents.code.backend import Language, Limits, Program
 from agents.code.docker.backend import DockerBackend
 from agents.code.docker.place import EnginePlace
 from tests.agents.code.escape.bait import Bait, laid_out
@@ -17,6 +17,17 @@ from tests.agents.code.escape.test_escape import CASES
 pytestmark = [pytest.mark.case(40), pytest.mark.timeout(600)]
 
 AT_ONCE = 4
+OF_ITS_OWN = {
+    "01 files of the host": {"/etc/hostname", "accounts"},  # the container's name, the image's users
+    "17 writing outside of the work folder": {
+        "/proc/self/uid_map",  # opens, but takes nothing: the second line of `test_what_opens_takes_nothing`
+        "less likely to be killed",  # the same
+    },
+    "21 what /proc shows": {"kallsyms", "cmdline", "net/tcp", "config.gz", "sys/kernel/random/boot_id"},
+    "24 every system call that is on no list": {"prctl 4"},  # dumpable: what the first process does to itself
+}
+"""What attempts reach in a container that is not the host's, or that engines show in every container: which kernel it
+is (without its addresses), and the sockets of the container's own network."""
 
 
 class Kept:
@@ -70,9 +81,37 @@ def test_the_attempt_is_contained(case: Case, ran: dict[str, Seen], bait: Bait) 
         assert case.language is Language.NODE
         pytest.skip("there is no Node.js here")
     seen = ran[case.name]
-    case.check(seen)
+    if case.name in OF_ITS_OWN:
+        assert set(map(str, seen.result)) <= OF_ITS_OWN[case.name]
+    else:
+        case.check(seen)
     text = b"".join(seen.printed.values()) + seen.outcome.answer
     assert bait.secret.encode() not in text
+
+
+async def test_what_opens_takes_nothing(engine: EnginePlace) -> None:
+    code = """
+import os
+def main(input):
+    def refused(path, text):
+        file = os.open(path, os.O_WRONLY)
+        try:
+            os.write(file, text)
+        except OSError as error:
+            return error.errno in (1, 13)
+    zeros = {line.split()[0] for line in open("/proc/kallsyms")}
+    return [
+        refused("/proc/self/oom_score_adj", b"-1000"),
+        refused("/proc/self/uid_map", b"0 0 1"),
+        {int(address, 16) for address in zeros} == {0},
+        len(open("/proc/net/tcp").read().splitlines()) == 1,
+    ]
+"""
+    backend = DockerBackend(engine)
+    kept = Kept(1000)
+    outcome = await backend.run(Program(language=Language.PYTHON, code=code, input=None), Limits(), kept)
+    await backend.aclose()
+    assert outcome.answer == b'{"ok": true, "result": [true, true, true, true]}', kept.printed
 
 
 def test_nothing_was_touched_and_nothing_is_left(ran: dict[str, Seen], bait: Bait, engine: EnginePlace) -> None:
