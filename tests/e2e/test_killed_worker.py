@@ -7,7 +7,7 @@ from tests.fixtures.live import Live
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(280), pytest.mark.case(32)]
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 """The goal is 5 s on a machine that does nothing else (`tests/bench`)."""
 
 
