@@ -94,7 +94,7 @@ CREATE TABLE workflows (
     slug varchar NOT NULL,
     description varchar,
     status resource_status DEFAULT 'DRAFT' NOT NULL,
-    input_schema jsonb,
+    input_schema json,
     output jsonb,
     limits jsonb DEFAULT '{}'::jsonb NOT NULL,
     schedule_enabled boolean DEFAULT false NOT NULL,

@@ -4,7 +4,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, DateTime, Enum, FetchedValue, Numeric, Text, func, text
+from sqlalchemy import JSON, BigInteger, DateTime, Enum, FetchedValue, Numeric, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field
 
@@ -49,6 +49,11 @@ def json_value(*, column: str | None = None) -> Any:
     """Any JSON value; None is stored as SQL's NULL."""
     options: dict[str, Any] = {} if column is None else {"name": column}
     return Field(default=None, sa_type=JSONB(none_as_null=True), sa_column_kwargs=options)
+
+
+def json_as_written() -> Any:
+    """Any JSON value whose keys keep their order, which `jsonb` forgets; nothing is searched or compared in it."""
+    return Field(default=None, sa_type=JSON(none_as_null=True))
 
 
 def strings() -> Any:

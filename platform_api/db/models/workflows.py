@@ -9,7 +9,17 @@ from flows.spec import StepType
 from flows.states import OnError
 from platform_api.db.enums import ResourceStatus
 from platform_api.db.models.base import Changeable, TenantRow
-from platform_api.db.models.columns import LIVING, choice, count, flag, json_object, json_value, reference, strings
+from platform_api.db.models.columns import (
+    LIVING,
+    choice,
+    count,
+    flag,
+    json_as_written,
+    json_object,
+    json_value,
+    reference,
+    strings,
+)
 
 
 class Workflow(Changeable, TenantRow, table=True):
@@ -31,7 +41,7 @@ class Workflow(Changeable, TenantRow, table=True):
     slug: str
     description: str | None = None
     status: ResourceStatus = choice(ResourceStatus, "resource_status", ResourceStatus.DRAFT, index=True)
-    input_schema: dict[str, Any] | None = json_value()
+    input_schema: dict[str, Any] | None = json_as_written()
     output: Any | None = json_value()
     limits: dict[str, Any] = json_object()
     schedule_enabled: bool = flag(False, index=True)

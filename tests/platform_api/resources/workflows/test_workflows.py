@@ -369,6 +369,18 @@ class TestPrefect:
         assert orchestrator.deployments[deployment_id].schedule is None
         assert orchestrator.deployments[deployment_id].version == 2
 
+    async def test_the_fields_of_a_form_come_as_they_were_written(
+        self, api: Api, orchestrator: FakeOrchestrator
+    ) -> None:
+        written = ["until", "since", "amount", "a"]
+        schema = {"type": "object", "properties": {name: {"type": "string"} for name in written}}
+        workflow = await api.active_workflow(inputSchema=schema)
+        (spec,) = orchestrator.deployments.values()
+        assert list((spec.input_schema or {})["properties"]) == written
+        await api.patch(f"/workflows/{workflow['id']}", {"name": "Renamed"})
+        shown = (await api.get(f"/workflows/{workflow['id']}")).json()["data"]["inputSchema"]
+        assert list(shown["properties"]) == written
+
     async def test_drafts_and_refused_changes_reach_nobody(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         agent = await api.made("/agents", agent_body())
         await api.made("/workflows", workflow_body(steps=[step("a", agent)]))
