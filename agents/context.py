@@ -85,6 +85,10 @@ class AgentContext:
     """Stable over the retries of one step of one execution; API agents send it as `X-Idempotency-Key`."""
     data_roots: tuple[Path, ...] = ()
     """Folders that file sources may read, looked through in order; sinks write into the first alone."""
+    fused_into: str | None = None
+    """The step that computes this one's table as a part of its own query: a DATA agent then gives a plan of it."""
+    lazy_inputs: frozenset[str] = frozenset()
+    """Inputs that are such plans. Others are never taken for one, whatever is in them."""
     egress: EgressPolicy = field(default_factory=EgressPolicy)
     providers: Providers = field(default_factory=NoProviders)
     budget: Budget = field(default_factory=Unbounded)

@@ -75,6 +75,10 @@ class PlanStep(_Frozen):
     default: Any = None
     timeout_seconds: float | None = None
     """The tightest of step's and agent's limit; None means only the run's. Of a WAIT step none counts: see `wait`."""
+    fused_into: str | None = None
+    """The DATA step that computes this one's table as a part of its own query; this one only plans it."""
+    lazy_inputs: tuple[str, ...] = ()
+    """Inputs that are the output of a step which was fused into this one."""
     repeatable: bool = True
     """False for what must not be done twice unasked (an API agent's POST): a worker lost in it fails the run."""
 

@@ -56,6 +56,8 @@ class StepSpec(_Spec):
     default: Any = None
     """Output that dependants see when the step failed under CONTINUE."""
     timeout_seconds: float | None = Field(default=None, gt=0, le=7 * 24 * 3600)
+    materialize: bool = False
+    """Of a DATA step: its rows are kept even where the one step that reads them could compute them itself."""
 
 
 class ConditionCase(_Spec):

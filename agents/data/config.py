@@ -19,7 +19,7 @@ from agents.data.operations import AnyOperation
 from agents.data.problems import problems_of
 from agents.data.quality import AnyCheck
 from agents.data.sinks import Sink
-from agents.data.sources import AnySource, Source
+from agents.data.sources import AnySource, DatabaseSource, Source, UrlSource
 from agents.errors import ConfigInvalid, Problem
 
 MAX_OPERATIONS = 200
@@ -37,6 +37,12 @@ class DataConfig(DataModel):
     chart: AnyChart | None = None
     contract: dict[str, TypeName] | None = Field(default=None, alias="schema", min_length=1)
     checks: list[AnyCheck] = Field(default_factory=list, max_length=MAX_OPERATIONS)
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether it computes a table from what is at hand and does nothing beside."""
+        is_near = not any(isinstance(source, UrlSource | DatabaseSource) for source in self.named_sources().values())
+        return is_near and self.sink is None and self.chart is None and not self.checks
 
     def named_sources(self) -> dict[str, AnySource]:
         """All sources that the config names itself, by their place in it: `source`, `operations[2].with`."""

@@ -10,7 +10,8 @@ from agents.data.column_types import schema_names
 from agents.data.config import DataConfig
 from agents.data.failures import POLARS_FAILURES, failed_at, polars_reason
 from agents.data.json_rows import PREVIEW_ROWS, json_rows, json_size, preview_rows
-from agents.data.planning import DataPlan, Stage
+from agents.data.lazy import Stage
+from agents.data.planning import DataPlan
 from agents.data.quality import check_record, summary
 from agents.data.stopping import Stopped, StopSignal
 from agents.errors import DataFailed

@@ -8,9 +8,10 @@ import polars as pl
 from agents.data.charts.config import AnyChart
 from agents.data.charts.figures import require_drawable
 from agents.data.column_types import UnknownType, parse_type, schema_names, type_name
-from agents.data.config import DataConfig
+from agents.data.config import DataConfig, parse_config
 from agents.data.expressions import require_columns
 from agents.data.failures import POLARS_FAILURES, ColumnMissing, OperationRefused, failed_at
+from agents.data.lazy import Stage
 from agents.data.quality import AnyCheck
 from agents.data.reading import SourceReader
 from agents.data.sinks import FileSink
@@ -20,15 +21,6 @@ from agents.data.stopping import StopSignal
 from agents.errors import AgentError, DataFailed
 
 _REFUSALS = (*POLARS_FAILURES, ColumnMissing, OperationRefused, BadSql, UnknownType)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The table after one part of the config: `operations[3]` (map), or the source."""
-
-    path: str
-    name: str
-    frame: pl.LazyFrame
 
 
 @dataclass(frozen=True)
@@ -48,21 +40,23 @@ class DataPlan:
 class _OperationTables:
     """Names the operation in the errors of the sources that it opens."""
 
-    def __init__(self, reader: SourceReader, prefix: str) -> None:
+    def __init__(self, reader: SourceReader, prefix: str, stop: StopSignal) -> None:
         self._reader = reader
         self._prefix = prefix
+        self._stop = stop
 
     def read(self, source: AnySource, path: str) -> pl.LazyFrame:
-        return self._reader.read(source, f"{self._prefix}.{path}")
+        planned = _planned(source, self._reader, self._stop)
+        return planned[-1].frame if planned else self._reader.read(source, f"{self._prefix}.{path}")
 
 
 def make_plan(config: DataConfig, reader: SourceReader, stop: StopSignal) -> DataPlan:
     """Raises `DataFailed` or `InputInvalid` for what does not fit the columns that there are."""
-    stages = [Stage("source", "", reader.main_table(config.source))]
+    stages = list(_planned(config.source, reader, stop)) or [Stage("source", "", reader.main_table(config.source))]
     for index, operation in enumerate(config.operations):
         path = f"operations[{index}]"
         try:
-            frame = operation.apply(stages[-1].frame, _OperationTables(reader, path))
+            frame = operation.apply(stages[-1].frame, _OperationTables(reader, path, stop))
             frame = stop.checkpoint(frame, sees_all_rows=operation.explodes) if operation.multiplies else frame
             frame.collect_schema()
         except AgentError:
@@ -75,6 +69,16 @@ def make_plan(config: DataConfig, reader: SourceReader, stop: StopSignal) -> Dat
     _require_partitions(config, schema)
     _require_chart(config.chart, schema)
     return DataPlan(tuple(stages), schema, _resolve_checks(config.checks, schema))
+
+
+def _planned(source: AnySource | None, reader: SourceReader, stop: StopSignal) -> tuple[Stage, ...]:
+    """The stages of the table that another step has left to this one; empty for any other source."""
+    found = reader.lazy_table(source)
+    if found is None:
+        return ()
+    name, table = found
+    plan = make_plan(parse_config(table.config), reader.within(table), stop)
+    return tuple(Stage(f"inputs.{name}.{stage.path}", stage.name, stage.frame) for stage in plan.stages)
 
 
 def _require_contract(contract: Mapping[str, str] | None, schema: pl.Schema) -> None:

@@ -1,6 +1,6 @@
 """Opens sources as lazy tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from agents.context import AgentContext
 from agents.data.failures import POLARS_FAILURES, ColumnMissing, failed_at
 from agents.data.formats import FORMATS, SUFFIXES, Reading, format_of
+from agents.data.lazy import LAZY, LazyTable
 from agents.data.paths import find_files
 from agents.data.remote.tables import Ready, RemoteTables
 from agents.data.scanning import rows_table, scan_files, scan_objects
@@ -34,12 +35,33 @@ class SourceReader:
     """Gives operations the tables they name; each is made stoppable by the signal."""
 
     def __init__(
-        self, *, inputs: Mapping[str, Any], context: AgentContext, remote: RemoteTables, stop: StopSignal
+        self,
+        *,
+        inputs: Mapping[str, Any],
+        context: AgentContext,
+        remote: RemoteTables | None,
+        stop: StopSignal,
+        lazy_inputs: Collection[str] = (),
     ) -> None:
         self._inputs = inputs
         self._context = context
         self._remote = remote
         self._stop = stop
+        self._lazy_inputs = lazy_inputs
+
+    def lazy_table(self, source: AnySource | None) -> tuple[str, LazyTable] | None:
+        """The name and plan of the input behind `source`, where that is the plan of a table."""
+        chosen = source or self._only_input()
+        if not isinstance(chosen, InputSource) or chosen.input not in self._lazy_inputs:
+            return None
+        value = self._inputs.get(chosen.input)
+        return (chosen.input, LazyTable.of(value)) if isinstance(value, dict) and LAZY in value else None
+
+    def within(self, table: LazyTable) -> "SourceReader":
+        """What reads for the agent whose table that is. Nothing far away: that is never left to another step."""
+        return SourceReader(
+            inputs=table.inputs, context=self._context, remote=None, stop=self._stop, lazy_inputs=table.lazy_inputs
+        )
 
     def main_table(self, source: AnySource | None) -> pl.LazyFrame:
         """The table that the operations begin with."""
@@ -72,6 +94,7 @@ class SourceReader:
             case FileSource():
                 return _open_files(source, self._context.data_roots)
             case UrlSource() | DatabaseSource():
+                assert self._remote is not None
                 return _open_remote(self._remote.at(path), source)
 
     def _open_input(self, source: InputSource) -> pl.LazyFrame:

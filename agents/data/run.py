@@ -13,9 +13,11 @@ from agents.data.addresses import label_of
 from agents.data.charts.config import AnyChart
 from agents.data.charts.figures import make_figure
 from agents.data.charts.rendering import MEDIA_TYPES, render
+from agents.data.column_types import schema_names
 from agents.data.config import DataConfig, parse_config
 from agents.data.execution import Materialised, materialise, require_passed
 from agents.data.failures import POLARS_FAILURES, failed_at
+from agents.data.lazy import LAZY, LazyTable
 from agents.data.paths import place_file
 from agents.data.planning import make_plan
 from agents.data.quality import summary
@@ -55,12 +57,31 @@ class DataRun:
     async def result(self, raw_config: dict[str, Any]) -> AgentResult:
         """Raises `AgentError`."""
         config = await self._in_thread(lambda: self._parse(raw_config))
+        into = self._context.fused_into
+        if into is not None and config.is_pure:
+            return await self._in_thread(lambda: self._planned(raw_config, config, into))
         try:
             async with self._remote:
                 await self._remote.fetch(config.named_sources())
                 return await self._made(config)
         finally:
             self._staged.unlink(missing_ok=True)
+
+    def _planned(self, raw_config: dict[str, Any], config: DataConfig, into: str) -> AgentResult:
+        """Instead of the table the plan of it, which has met the columns but no row."""
+        columns = schema_names(make_plan(config, self._reader(), self._stop).schema)
+        lazy = LazyTable(config=raw_config, inputs=self._inputs, lazy_inputs=sorted(self._context.lazy_inputs))
+        self._context.log("INFO", f"{len(columns)} columns; the rows are computed by {into}")
+        return AgentResult(output={"fusedInto": into, "schema": columns, LAZY: lazy.model_dump(by_alias=True)})
+
+    def _reader(self) -> SourceReader:
+        return SourceReader(
+            inputs=self._inputs,
+            context=self._context,
+            remote=self._remote,
+            stop=self._stop,
+            lazy_inputs=self._context.lazy_inputs,
+        )
 
     async def _made(self, config: DataConfig) -> AgentResult:
         result = await self._query(config)
@@ -89,8 +110,7 @@ class DataRun:
             raise
 
     def _materialise(self, config: DataConfig) -> Materialised:
-        reader = SourceReader(inputs=self._inputs, context=self._context, remote=self._remote, stop=self._stop)
-        plan = make_plan(config, reader, self._stop)
+        plan = make_plan(config, self._reader(), self._stop)
         self._stop.check()
         return materialise(plan, config, self._staged, self._stop)
 

@@ -14,6 +14,7 @@ from agents.errors import Problem
 from agents.spec import AgentSpec
 from flows.compiler.agent_rules import AgentFit
 from flows.compiler.expressions import expression_uses, syntax_problems, uses
+from flows.compiler.fusion import with_fusions
 from flows.compiler.graph import StepGraph
 from flows.compiler.lowering import Lowering
 from flows.compiler.nesting import Body, Placed, all_bodies, all_steps, body_of
@@ -133,7 +134,7 @@ def compile_plan(
         input_schema=definition.input_schema,
         limits=definition.limits,
         agents={agent.id: agent for agent in used} | all_tools(used, agents),
-        steps=Lowering(agents, children).steps(body),
+        steps=with_fusions(Lowering(agents, children).steps(body), definition, {each.id: each for each in used}),
         output=definition.output,
         children={agent.id: children[agent.id] for agent in used if agent.id in children},
     )

@@ -106,6 +106,8 @@ class AgentCall:
             datasets=ports.results,
             idempotency_key=self._key,
             data_roots=ports.data_roots,
+            fused_into=None if self._depth else self._at.step.fused_into,
+            lazy_inputs=frozenset() if self._depth else frozenset(self._at.step.lazy_inputs),
             egress=ports.egress,
             providers=self,
             budget=budget,

@@ -1,6 +1,6 @@
 """`make bench`: a table for people, one JSON line per figure for machines. `--small` only shows that it works.
 
-    code    expressions, compilation and sandboxes, without a stack
+    code    expressions, compilation, sandboxes and tables, without a stack
     stack   the one-command stack: start, rest, runs, and what a killed worker costs
     peers   the same on stock parts of Prefect, on the same stack
 
@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import compilation, expressions, idle, peers, recovery, runs, sandbox
+from tests.bench import compilation, expressions, idle, peers, recovery, runs, sandbox, tables
 from tests.bench.measure import Figure
 from tests.factories.api import owner
 from tests.fixtures.live import Live, clients
@@ -45,6 +45,7 @@ def _measure(groups: tuple[str, ...] | list[str], *, small: bool) -> Iterator[Fi
         yield from expressions.figures(rounds=2 if small else 9, repeat=20 if small else 2_000)
         yield from compilation.figures(steps=50 if small else 1_000, rounds=2 if small else 7)
         yield from sandbox.figures(rounds=2 if small else 25)
+        yield from tables.figures(rows=20_000 if small else 10_000_000, rounds=1 if small else 5)
     if "stack" in groups or "peers" in groups:
         with idle.fresh_folder() as folder:
             yield from _on_stack(Path(folder), groups, small=small)
