@@ -1,4 +1,4 @@
-"""Many runs of one tenant on the real stack: they take their turn, and another tenant's run goes before most of them."""
+"""Many runs of one tenant on the real stack: the run of another tenant goes before most of them."""
 
 import asyncio
 
