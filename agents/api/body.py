@@ -1,5 +1,6 @@
 """Reads an answer's body, bounded while it comes in, and turns it into JSON data."""
 
+import asyncio
 import base64
 import codecs
 import zlib
@@ -14,6 +15,10 @@ from agents.errors import LimitExceeded, OutputInvalid
 GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 RAW_DEFLATE = -zlib.MAX_WBITS
 LENGTH_DIGITS = 20
+OVERHEAD = 1024
+"""Beside one in a hundred: what compression may add to a body that cannot be compressed."""
+MAX_MEMBERS = 20_000
+"""Of gzip. Empty ones are of no use to anybody, but each costs time."""
 CHARSETS = frozenset(
     {"utf-8", "utf-8-sig", "utf-16", "utf-32", "ascii", "iso8859-1", "iso8859-2", "iso8859-15", "cp1250", "cp1251"}
     | {"cp1252", "koi8-r", "shift_jis", "euc_jp", "gb2312", "gbk", "gb18030", "big5", "euc_kr"}
@@ -25,15 +30,19 @@ ResponseType = Literal["auto", "json", "text", "base64", "none"]
 
 async def read_bounded(response: httpx2.Response, limit: int) -> bytes:
     """The decompressed body. Raises `LimitExceeded` before more than `limit` bytes are held, however small they were
-    on the wire, and `OutputInvalid` for a compression that was not asked for."""
+    on the wire, or when more than that came over the wire, and `OutputInvalid` for a compression that was not asked
+    for."""
+    most = limit + limit // 100 + OVERHEAD
     announced = response.headers.get("content-length", "")
-    if announced.isascii() and announced.isdigit() and int(announced[:LENGTH_DIGITS]) > limit:
+    if announced.isascii() and announced.isdigit() and int(announced[:LENGTH_DIGITS]) > most:
         raise too_large(limit)
     expander = _expander(response.headers.get("content-encoding", ""))
     body = bytearray()
+    received = 0
     async for part in response.aiter_raw():
-        body += expander.expand(part, limit - len(body) + 1)
-        if len(body) > limit:
+        received += len(part)
+        body += await expander.expand(part, limit - len(body) + 1)
+        if len(body) > limit or received > most:
             raise too_large(limit)
     expander.finish()
     return bytes(body)
@@ -68,7 +77,7 @@ def _expander(encoding: str) -> "_Plain | _Inflater":
 
 
 class _Plain:
-    def expand(self, part: bytes, room: int) -> bytes:
+    async def expand(self, part: bytes, room: int) -> bytes:
         return part[:room]
 
     def finish(self) -> None:
@@ -81,15 +90,26 @@ class _Inflater:
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(GZIP_OR_ZLIB)
         self._started = False
+        self._members = 1
 
-    def expand(self, part: bytes, room: int) -> bytes:
+    async def expand(self, part: bytes, room: int) -> bytes:
+        """In a thread: a few bytes may become very many."""
+        return await asyncio.to_thread(self._expand_members, part, room)
+
+    def _expand_members(self, part: bytes, room: int) -> bytes:
         expanded = bytearray()
         while part and len(expanded) < room:
             expanded += self._expand(part, room - len(expanded))
             part = self._stream.unused_data
             if part:
-                self._stream = zlib.decompressobj(GZIP_OR_ZLIB)
+                self._begin_member()
         return bytes(expanded)
+
+    def _begin_member(self) -> None:
+        self._members += 1
+        if self._members > MAX_MEMBERS:
+            raise OutputInvalid(f"the answer's compression consists of more than {MAX_MEMBERS} parts")
+        self._stream = zlib.decompressobj(GZIP_OR_ZLIB)
 
     def finish(self) -> None:
         if self._started and not self._stream.eof:

@@ -12,15 +12,16 @@ from agents.api.auth import authorised
 from agents.api.body import decode, too_large
 from agents.api.config import ApiConfig, OAuth2Auth
 from agents.api.exchange import Answer, Exchange
+from agents.api.extraction import Effort, search
 from agents.api.masking import SECRET_HEADER, masking_of
-from agents.api.pagination import Pages, searched
+from agents.api.pagination import Pages
 from agents.api.request import first_request, for_page
 from agents.api.retrying import Attempts, status_name, with_retries
 from agents.api.tokens import TokenStore
 from agents.context import AgentContext
 from agents.egress.outgoing import Outgoing
 from agents.egress.transport import GuardedTransport
-from agents.errors import AgentError, HttpStatusFailed
+from agents.errors import AgentError, HttpStatusFailed, OutputInvalid
 from agents.result import AgentResult
 
 EXCERPT_CHARACTERS = 500
@@ -41,16 +42,22 @@ class Call:
         self._tokens = tokens
         self._masking = masking_of(config)
         self._attempts = Attempts()
+        self._effort = Effort()
 
     async def result(self) -> AgentResult:
         """Raises `AgentError` with every secret of the config masked in it."""
-        started = time.monotonic()
         try:
-            answer, data = await self._pages() if self._config.pagination else await self._single()
-            if self._config.extract is not None:
-                data = await asyncio.to_thread(searched, self._config.extract, data, "extract")
+            return await self._result()
         except AgentError as error:
             raise self._masked(error) from None
+        finally:
+            self._effort.stop()
+
+    async def _result(self) -> AgentResult:
+        started = time.monotonic()
+        answer, data = await self._pages() if self._config.pagination else await self._single()
+        if self._config.extract is not None:
+            data = await asyncio.to_thread(search, self._config.extract, data, "extract", self._effort)
         output = {
             "status": answer.status,
             "headers": dict(answer.headers),
@@ -68,7 +75,7 @@ class Call:
     async def _pages(self) -> tuple[Answer, list[Any]]:
         """The status and headers are those of the last page."""
         assert self._config.pagination is not None
-        pages = Pages(pagination=self._config.pagination)
+        pages = Pages(pagination=self._config.pagination, effort=self._effort)
         original = first_request(self._config, self._context.idempotency_key)
         room = self._config.max_response_bytes
         outgoing: Outgoing | None = pages.first(original)
@@ -78,7 +85,7 @@ class Call:
             room -= len(answer.body)
             data = await self._decoded(answer)
             rows = await asyncio.to_thread(pages.take, data)
-            outgoing = pages.next(outgoing, answer, data, page, rows)
+            outgoing = await asyncio.to_thread(pages.next, outgoing, answer, data, page, rows)
             if outgoing is None:
                 return answer, pages.rows
             if room <= 0:
@@ -150,7 +157,13 @@ class Call:
 
 
 def _preview(output: dict[str, Any]) -> Any:
-    text = orjson.dumps(output["data"])
+    """None for short data, which is its own preview. Raises `OutputInvalid` for data that no record can hold."""
+    try:
+        text = orjson.dumps(output["data"])
+    except TypeError as error:
+        raise OutputInvalid(
+            f"the answer's data cannot be kept: {error}; extract a part of it", path="extract"
+        ) from None
     if len(text) <= PREVIEW_FROM_BYTES:
         return None
     excerpt = text[:PREVIEW_CHARACTERS].decode(errors="ignore")

@@ -14,7 +14,10 @@ MIB = 1024 * 1024
 MAX_EXPRESSION = 4096
 BODY_FIELDS = ("body", "json", "form", "multipart")
 BODILESS = ("GET", "HEAD")
-MANAGED_HEADERS = ("host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer")
+MANAGED_HEADERS = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade"}
+    | {"http2-settings", "te", "trailer", "expect"}
+)
 TOKEN_CHARACTERS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 RETRIED_STATUSES = frozenset({408, 425, 429}) | frozenset(range(500, 600))
 

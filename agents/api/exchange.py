@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 
@@ -13,6 +14,15 @@ from agents.errors import AgentTimeout, ConnectionFailed, EgressRefused, LimitEx
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 10.0
 EXCERPT_BYTES = 64 * 1024
+
+STAGES = {
+    "connect_tcp.started": "connecting",
+    "start_tls.started": "agreeing on TLS",
+    "send_request_headers.started": "sending",
+    "receive_response_headers.started": "waiting for the answer's first byte",
+    "receive_response_body.started": "reading the answer",
+}
+"""The transport's events → what is being done from then on."""
 
 Authorise = Callable[[Outgoing], Outgoing]
 
@@ -40,27 +50,32 @@ class Exchange:
 
     async def attempt(self, outgoing: Outgoing, max_bytes: int) -> Answer:
         """Raises `ConnectionFailed`, `AgentTimeout`, `EgressRefused`, `LimitExceeded` or `OutputInvalid`."""
+        progress = Progress()
         try:
             async with asyncio.timeout(self.timeout):
-                return await self._follow(outgoing, max_bytes)
+                return await self._follow(outgoing, max_bytes, progress)
         except TimeoutError:
-            message = f"{outgoing.label} took longer than {self.timeout:g} s; raise `timeoutSeconds`"
-            raise AgentTimeout(message, details={"timeoutSeconds": self.timeout}) from None
+            message = (
+                f"{outgoing.label} took longer than {self.timeout:g} s and was still {progress.stage}; "
+                "raise `timeoutSeconds`"
+            )
+            details = {"timeoutSeconds": self.timeout, "stage": progress.stage}
+            raise AgentTimeout(message, details=details) from None
         except httpx2.TransportError as error:
             raise ConnectionFailed(f"{outgoing.label}: {error or type(error).__name__}") from None
 
-    async def _follow(self, outgoing: Outgoing, max_bytes: int) -> Answer:
+    async def _follow(self, outgoing: Outgoing, max_bytes: int, progress: "Progress") -> Answer:
         for _ in range(MAX_REDIRECTS + 1):
-            answer, target = await self._send(outgoing, max_bytes)
+            answer, target = await self._send(outgoing, max_bytes, progress)
             if target is None:
                 return answer
             self._check_downgrade(outgoing, target)
             outgoing = outgoing.redirected(answer.status, target)
         raise EgressRefused(f"{outgoing.label}: more than {MAX_REDIRECTS} redirects", path="url")
 
-    async def _send(self, outgoing: Outgoing, max_bytes: int) -> tuple[Answer, httpx2.URL | None]:
-        connect = min(CONNECT_SECONDS, self.timeout)
-        request = self.authorise(outgoing).request({"connect": connect, "read": None, "write": None, "pool": None})
+    async def _send(self, outgoing: Outgoing, max_bytes: int, progress: "Progress") -> tuple[Answer, httpx2.URL | None]:
+        timeouts = {"connect": min(CONNECT_SECONDS, self.timeout), "read": None, "write": None, "pool": None}
+        request = self.authorise(outgoing).request(timeouts, progress.trace)
         response = await self.transport.handle_async_request(request)
         try:
             location = response.headers.get("location")
@@ -83,6 +98,17 @@ class Exchange:
         if outgoing.url.scheme == "https" and target.scheme == "http" and outgoing.trusted and self.carries_credentials:
             message = f"{outgoing.label} redirects from https to http; credentials are not sent that way"
             raise EgressRefused(message, path="url")
+
+
+class Progress:
+    """How far an attempt has come, as the transport tells it."""
+
+    def __init__(self) -> None:
+        self.stage = "waiting for a free connection"
+
+    async def trace(self, event: str, _info: dict[str, Any]) -> None:
+        """Called with names such as `http11.receive_response_headers.started`."""
+        self.stage = STAGES.get(event.partition(".")[2], self.stage)
 
 
 async def _start_of(response: httpx2.Response) -> bytes:

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-import jmespath
 
 from agents.api.config import CursorPagination, LinkPagination, PagePagination, Pagination
 from agents.api.exchange import Answer
+from agents.api.extraction import Effort, search
 from agents.egress.outgoing import Outgoing, parse_url, same_origin
 from agents.errors import OutputInvalid
 
@@ -17,6 +17,7 @@ class Pages:
     """The rows collected so far, and the way on."""
 
     pagination: Pagination
+    effort: Effort
     rows: list[Any] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
 
@@ -28,7 +29,7 @@ class Pages:
 
     def take(self, data: Any) -> int:
         """Adds the rows of one page and says how many there were."""
-        rows = page_rows(self.pagination, data)
+        rows = page_rows(self.pagination, data, self.effort)
         self.rows += rows
         return len(rows)
 
@@ -57,7 +58,7 @@ class Pages:
         return sent.redirected(httpx2.codes.TEMPORARY_REDIRECT, target)
 
     def _with_cursor(self, sent: Outgoing, cursor: CursorPagination, data: Any) -> Outgoing | None:
-        value = searched(cursor.cursor_path, data, "pagination.cursorPath")
+        value = search(cursor.cursor_path, data, "pagination.cursorPath", self.effort)
         if value is None or value is False or value == "":
             return None
         if not isinstance(value, str | int | float):
@@ -77,26 +78,17 @@ class Pages:
         self._seen.add(position)
 
 
-def page_rows(pagination: Pagination, data: Any) -> list[Any]:
+def page_rows(pagination: Pagination, data: Any, effort: Effort) -> list[Any]:
     if data is None:
         return []
     if pagination.items is None:
         return data if isinstance(data, list) else [data]
-    rows = searched(pagination.items, data, "pagination.items")
+    rows = search(pagination.items, data, "pagination.items", effort)
     if rows is None:
         return []
     if not isinstance(rows, list):
         raise OutputInvalid(f"`items` found no list but {_kind(rows)}", path="pagination.items")
     return rows
-
-
-def searched(expression: str, data: Any, path: str) -> Any:
-    """The result of a JMESPath expression; raises `OutputInvalid` when the data does not fit its functions."""
-    try:
-        return jmespath.search(expression, data)
-    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
-        first_line = (str(error) or type(error).__name__).splitlines()[0]
-        raise OutputInvalid(f"{expression!r} cannot be applied to the answer: {first_line[:300]}", path=path) from None
 
 
 def _kind(value: Any) -> str:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 from agents.api.config import Retry
 from agents.api.exchange import Answer
-from agents.errors import ConnectionFailed
+from agents.errors import AgentError, ConnectionFailed, HttpStatusFailed
 
 _random = secrets.SystemRandom()
 
@@ -35,8 +35,8 @@ async def with_retries(
         last = number == retry.max_attempts
         try:
             answer = await attempt()
-        except ConnectionFailed as error:
-            if last:
+        except (ConnectionFailed, HttpStatusFailed) as error:  # the second: of what gives out tokens
+            if last or not _passes(error, retry):
                 raise
             delay, reason = backoff(retry, number), error.message
         else:
@@ -47,6 +47,10 @@ async def with_retries(
         log("WARN", f"attempt {number} of {retry.max_attempts} failed: {reason}; next in {delay:.1f} s")
         await asyncio.sleep(delay)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _passes(error: AgentError, retry: Retry) -> bool:
+    return isinstance(error, ConnectionFailed) or retry.covers(error.details["status"])
 
 
 def backoff(retry: Retry, number: int) -> float:

@@ -60,8 +60,7 @@ class TokenStore:
         value = fields.get("access_token")
         if answer.status != httpx2.codes.OK or not isinstance(value, str) or not _is_token(value):
             raise _failed(answer.status, fields.get("error"))
-        lifetime = fields.get("expires_in")
-        seconds = float(lifetime) if isinstance(lifetime, int | float) else DEFAULT_LIFETIME
+        seconds = _lifetime(fields.get("expires_in"))
         return Token(value=value, until=self._clock() + seconds - min(EARLY_SECONDS, seconds / 2))
 
 
@@ -82,6 +81,13 @@ def _fields(body: bytes) -> dict[str, object]:
     except orjson.JSONDecodeError:
         return {}
     return fields if isinstance(fields, dict) else {}
+
+
+def _lifetime(stated: object) -> float:
+    """Some servers state the seconds as text."""
+    if isinstance(stated, str) and stated.isascii() and stated.isdigit():
+        stated = int(stated[:9])
+    return float(stated) if isinstance(stated, int | float) and stated > 0 else DEFAULT_LIFETIME
 
 
 def _is_token(value: str) -> bool:

@@ -1,5 +1,6 @@
 """One request, ready to be sent except for its credentials, and where a redirect turns it to."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,8 @@ KEPT_ACROSS_HOSTS = frozenset(
     {"accept", "accept-encoding", "accept-language", "content-type", "user-agent", "x-idempotency-key"}
 )
 """All other headers may hold credentials under a name that nobody here knows, so they stay with the first host."""
+Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
+"""Hears of each event on the way, by httpcore2's names."""
 BODY_HEADERS = ("content-type",)
 
 
@@ -35,10 +38,10 @@ class Outgoing:
     def with_query(self, added: dict[str, Any]) -> "Outgoing":
         return replace(self, url=self.url.copy_merge_params(added))
 
-    def request(self, timeout: dict[str, float | None]) -> httpx2.Request:
-        return httpx2.Request(
-            self.method, self.url, headers=self.headers, content=self.content, extensions={"timeout": timeout}
-        )
+    def request(self, timeouts: dict[str, float | None], trace: Trace | None = None) -> httpx2.Request:
+        """`timeouts` are those of `connect`, `read`, `write` and `pool`, each of one step on the way."""
+        extensions = {"timeout": timeouts} if trace is None else {"timeout": timeouts, "trace": trace}
+        return httpx2.Request(self.method, self.url, headers=self.headers, content=self.content, extensions=extensions)
 
     def redirected(self, status: int, target: httpx2.URL) -> "Outgoing":
         """As browsers do it: 303 becomes GET, so do 301 and 302 after POST; credentials stay with the first host."""

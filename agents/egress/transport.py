@@ -10,9 +10,11 @@ Anything refused raises `EgressRefused`.
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import httpcore2
 import httpx2
@@ -29,7 +31,7 @@ for _chatty in ("hpack", "httpcore2"):
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Opens TCP connections to permitted addresses only."""
+    """Opens TCP connections to permitted addresses only, which share the time between them."""
 
     def __init__(self, guard: Guard, network: httpcore2.AsyncNetworkBackend) -> None:
         self._guard = guard
@@ -43,14 +45,17 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
+        started = time.monotonic()
         with _connect_errors():
             async with asyncio.timeout(timeout):
-                addresses = await self._guard.addresses(host, port)
+                addresses = (await self._guard.addresses(host, port))[:MAX_ADDRESSES_TRIED]
         failure: Exception = httpcore2.ConnectError(f"{host} has no address")
-        for address in addresses[:MAX_ADDRESSES_TRIED]:
+        for tried, address in enumerate(addresses):
+            left = None if timeout is None else timeout - (time.monotonic() - started)
+            share = None if left is None else max(left, 0) / (len(addresses) - tried)
             try:
-                return await self._network.connect_tcp(address, port, timeout, local_address, socket_options)
-            except httpcore2.ConnectError as error:
+                return _Stream(await self._network.connect_tcp(address, port, share, local_address, socket_options))
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
         raise failure
 
@@ -64,6 +69,37 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class _Stream(httpcore2.AsyncNetworkStream):
+    """Closes its connection also when the TLS handshake is cancelled, which httpcore2 leaves open."""
+
+    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore2's
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore2's
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore2's signature
+    ) -> httpcore2.AsyncNetworkStream:
+        try:
+            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            await self._stream.aclose()
+            raise
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):

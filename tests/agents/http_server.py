@@ -84,8 +84,10 @@ async def _read(reader: asyncio.StreamReader) -> Received | None:
 async def http_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     server = Server(scheme="https" if tls else "http")
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         task = asyncio.ensure_future(server.serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -101,4 +103,6 @@ async def http_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[Server
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:  # also with bytes that nobody takes, and before its task has begun
+            writer.transport.abort()
         await listener.wait_closed()

@@ -142,3 +142,25 @@ async def test_a_tls_handshake_that_stalls_ends_with_the_time_to_connect(server:
     async with asyncio.timeout(60), GuardedTransport(LOCAL) as transport:
         with pytest.raises(httpx2.ConnectTimeout):
             await transport.handle_async_request(request)
+
+
+async def test_a_tls_handshake_that_is_cancelled_leaves_no_connection_open() -> None:
+    closed = asyncio.Event()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        waiting.cancel()
+        while await reader.read(65_536):
+            pass
+        closed.set()
+        writer.close()
+
+    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
+    async with asyncio.timeout(60), GuardedTransport(LOCAL) as transport:
+        waiting = asyncio.ensure_future(get(transport, url))
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await closed.wait()
+    listener.close()
+    await listener.wait_closed()
