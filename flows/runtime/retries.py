@@ -4,6 +4,9 @@ import random
 
 from flows.spec import RetryPolicy
 
+HOPELESS = frozenset({"BUDGET_EXCEEDED"})
+"""What a limit of the whole run, or of more than that, has refused."""
+
 
 def retry_delays(policy: RetryPolicy | None) -> list[float] | None:
     """Seconds before each further attempt: `delay * backoff**n`, at most `maxDelaySeconds`."""
@@ -22,8 +25,8 @@ def delay_after(policy: RetryPolicy, number: int) -> float:
 
 
 def is_worth_retrying(policy: RetryPolicy, code: str) -> bool:
-    """Whether `retryOn` names the code; an empty `retryOn` names all."""
-    return not policy.retry_on or code in policy.retry_on
+    """Whether `retryOn` names the code; an empty `retryOn` names all that another attempt may do better."""
+    return code in policy.retry_on if policy.retry_on else code not in HOPELESS
 
 
 def is_last(policy: RetryPolicy | None, number: int, code: str) -> bool:

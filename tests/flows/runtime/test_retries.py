@@ -31,6 +31,7 @@ def test_retry_on_names_the_codes() -> None:
     assert is_worth_retrying(policy, "TIMEOUT")
     assert not is_worth_retrying(policy, "HTTP_4XX")
     assert is_worth_retrying(RetryPolicy(), "ANYTHING")
+    assert not is_worth_retrying(RetryPolicy(), "BUDGET_EXCEEDED")
 
 
 def test_the_last_attempt() -> None:
