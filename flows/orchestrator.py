@@ -252,10 +252,6 @@ class Orchestrator:
         """Takes that answer away, so that another can be given should the question be asked again."""
         await self._call("DELETE", _answer_path(flow_run_id, wait_id), missing=None)
 
-    async def mark_crashed(self, flow_run_id: UUID, message: str) -> None:
-        """Tells Prefect that nobody runs this any more; one that is gone already is fine."""
-        await self._set_state(flow_run_id, {"type": "CRASHED", "name": "Crashed", "message": message})
-
     async def cancel(self, flow_run_id: UUID) -> None:
         """Asks for the end of a run that is going on; one that is over stays as it is."""
         await self._set_state(flow_run_id, {"type": "CANCELLING", "name": "Cancelling"}, force=False)

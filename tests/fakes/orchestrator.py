@@ -31,7 +31,6 @@ class FakeOrchestrator(Orchestrator):
         self.put_back_runs: list[UUID] = []
         self.wanted_anew: set[UUID] = set()
         """Flow runs that were run again in the Prefect UI."""
-        self.crashed: list[UUID] = []
         self.resumed: list[UUID] = []
         self.not_resumable: set[UUID] = set()
         """Flow runs that `resume` refuses."""
@@ -123,10 +122,6 @@ class FakeOrchestrator(Orchestrator):
         self.asked_for_cancels += 1
         states = self.run_states.items()
         return [each for each, state in states if state.type == "CANCELLED" and state.since >= since]
-
-    async def mark_crashed(self, flow_run_id: UUID, message: str) -> None:
-        self._answer()
-        self.crashed.append(flow_run_id)
 
     async def cancel(self, flow_run_id: UUID) -> None:
         self._answer()
