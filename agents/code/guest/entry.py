@@ -56,6 +56,7 @@ def _node(launch: Launch) -> list[str]:
 def _run_here(launch: Launch) -> NoReturn:
     """In this very process, which has numpy and Polars loaded and nothing of the worker's."""
     linux.close_from(DESCRIPTORS)
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # the watcher has to see which pages are shared; an `exec` does the same
     environment = getattr(os, "environ")  # noqa: B009 - the guest's own, not settings: it replaces what is there
     environment.clear()
     environment.update(_environment(launch))

@@ -37,7 +37,8 @@ def enter(launch: Launch, owner: int) -> None:
         _place(tree, target)
     for name, target in {**OTHER_NAMES, **links}.items():
         os.makedirs(os.path.dirname(_site(name)), exist_ok=True)
-        os.symlink(target, _site(name))
+        with suppress(FileExistsError):  # an interpreter or package lies there
+            os.symlink(target, _site(name))
     for path, text in ACCOUNTS.items():
         _write(_site(path), text)
     _mount_proc()

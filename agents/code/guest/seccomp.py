@@ -20,8 +20,8 @@ NUMBER_OFFSET, ARCHITECTURE_OFFSET, ARGUMENTS_OFFSET = 0, 4, 16
 AF_UNIX, SOCK_STREAM, SOCKET_TYPE_MASK = 1, 1, 0xF
 IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: asking about a terminal, and flags of descriptors."""
-PRCTLS = (1, 2, 3, 15, 16, 21, 23, 29, 30, 36, 39, 42, 0x53564D41)
-"""Names of threads and mappings, what to do when a parent dies, and questions."""
+PRCTLS = (1, 2, 3, 4, 15, 16, 21, 23, 29, 30, 36, 39, 42, 0x53564D41)
+"""Names of threads and mappings, what to do when a parent dies, whether others may look (`entry`), and questions."""
 PRETENDED_MISSING = {"clone3": 435, "io_uring_setup": 425, "openat2": 437}
 """Their callers fall back to older calls on ENOSYS; arguments in memory, as theirs, cannot be filtered."""
 

@@ -89,7 +89,7 @@ for number in [*range(470), 512, 1000, 100_000]:
 for request in (0x5412, 0x541C, 0x8912, 0x40086602):  # TIOCSTI, TIOCLINUX, SIOCGIFCONF, FS_IOC_SETFLAGS
     if libc.ioctl(0, request, b"x" * 64) >= 0:
         escaped.append(f"ioctl {{request:x}}")
-for option in (4, 8, 22, 24, 26, 28, 35, 38, 47):
+for option in (8, 22, 24, 26, 28, 35, 38, 47):
     if libc.prctl(option, 1, 0, 0, 0) >= 0:
         escaped.append(f"prctl {{option}}")
 """,

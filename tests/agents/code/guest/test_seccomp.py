@@ -86,7 +86,7 @@ def test_what_depends_on_other_walls_is_refused_without_them(machine: str) -> No
         ("ioctl", (0, 0x5412), FAIL | errno.ENOTTY),
         ("prctl", (15,), ALLOW),
         ("prctl", (22,), FAIL | errno.EINVAL),
-        ("prctl", (4,), FAIL | errno.EINVAL),
+        ("prctl", (8,), FAIL | errno.EINVAL),
         ("socket", (1, 1), ALLOW),
         *(("socket", (family, 1), FAIL | errno.EAFNOSUPPORT) for family in (2, 10, 16, 17, 38, 40)),
         ("socketpair", (1, 1), ALLOW),
