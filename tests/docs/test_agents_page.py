@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agents.api.executor import ApiExecutor
 from agents.code.executor import CodeExecutor
 from agents.data.executor import DataExecutor
 from agents.executor import Executor
@@ -20,9 +21,14 @@ from agents.spec import AgentSpec, AgentType
 from agents.validation import config_problems
 from flows.states import ExecutionStatus
 from platform_api.kit.result_store import LocalResultStore
+from tests.agents.conftest import LOCAL
+from tests.agents.http_server import http_server, json_reply
 from tests.fakes.runtime import Drive, a_run, a_step
 
 PAGE = Path(__file__).parents[2] / "docs" / "agents.md"
+SERVICE = "https://flights.example"
+"""The address of the page's service, which a server of the test stands in for."""
+VARYING = {"durationMs", "dataset"}
 _BLOCK = re.compile(r"^```json (\w+)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -31,6 +37,8 @@ class Example:
     """An agent of the page with what stands around it."""
 
     provider: dict[str, Any]
+    service: list[dict[str, Any]] = field(default_factory=list)
+    """What the service that an API agent calls answers, one after another."""
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     agent: dict[str, Any] = field(default_factory=dict)
     input: dict[str, Any] = field(default_factory=dict)
@@ -45,6 +53,8 @@ def examples() -> Iterator[Example]:
             current = Example(document)
         elif kind == "tool":
             current.tools[name] = document
+        elif kind == "service":
+            current = Example({}, service=document)
         elif kind == "agent" and current.agent:  # one that asks no model needs no provider
             current = Example({}, agent=document)
         else:
@@ -66,6 +76,11 @@ def spec(key: str, body: dict[str, Any]) -> AgentSpec:
     return AgentSpec.model_validate({"id": key, "version": 1, **body})
 
 
+def answer(body: dict[str, Any]) -> bytes:
+    headers = {name.replace("-", "_"): value for name, value in body.get("headers", {}).items()}
+    return json_reply(body.get("body"), body["status"], **headers)
+
+
 def provider(body: dict[str, Any]) -> Provider:
     assert script_problems(body["script"]) == []
     models = tuple(ProviderModel.model_validate(each) for each in body.get("models", ()))
@@ -74,11 +89,23 @@ def provider(body: dict[str, Any]) -> Provider:
 
 @pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.agent["name"])
 async def test_an_example_gives_what_the_page_shows(example: Example, tmp_path: Path) -> None:
+    async with http_server() as service:
+        service.answers = [answer(each) for each in example.service] or service.answers
+        agent = json.loads(json.dumps(example.agent).replace(SERVICE, service.url("")))
+        output = await output_of(replace(example, agent=agent), tmp_path)
+    expected = {name: output[name] if name in VARYING else value for name, value in example.output.items()}
+    assert {name: output[name] for name in expected} == expected
+    if not example.tools:
+        assert set(output) == set(expected), "the page shows all of it"
+
+
+async def output_of(example: Example, tmp_path: Path) -> dict[str, Any]:
     inputs = {name: f"{{{{ inputs.{name} }}}}" for name in example.input}
     run = a_run(a_step("it", inputs=inputs), agent=spec("a", example.agent), inputs=example.input)
     tools = {name: spec(name, body) for name, body in example.tools.items()}
     drive = Drive(run=replace(run, plan=run.plan.model_copy(update={"agents": {**run.plan.agents, **tools}})))
     executors: dict[AgentType, Executor] = {
+        AgentType.API: ApiExecutor(),
         AgentType.CODE: CodeExecutor(),
         AgentType.DATA: DataExecutor(),
         AgentType.LLM: LlmExecutor(),
@@ -86,6 +113,7 @@ async def test_an_example_gives_what_the_page_shows(example: Example, tmp_path: 
     drive.ports = replace(
         drive.ports,
         executors=executors,
+        egress=LOCAL,
         providers=Given(provider(example.provider)) if example.provider else NoProviders(),
         results=LocalResultStore(tmp_path),
     )
@@ -94,7 +122,5 @@ async def test_an_example_gives_what_the_page_shows(example: Example, tmp_path: 
     finally:
         await asyncio.gather(*(executor.aclose() for executor in executors.values()))
     assert outcome.status is ExecutionStatus.COMPLETED, outcome.error
-    output = outcome.outputs["it"]
-    assert {name: output[name] for name in example.output} == example.output
-    if not example.tools:
-        assert set(output) == set(example.output), "the page shows all of it"
+    output: dict[str, Any] = outcome.outputs["it"]
+    return output
