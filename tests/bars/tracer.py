@@ -1,0 +1,54 @@
+"""A coverage plugin: what the tracer keeps of greenlets, and what is not measured.
+
+Under `concurrency = greenlet` each thread's tracer looks for the stack of the running greenlet at every call and every
+return. In coverage's own `WeakKeyDictionary` that is a function of Python, which doubles what measuring costs. Worse,
+it keeps processes hanging, for ever and beyond the reach of signals: when a thread has ended, greenlet lets go of its
+main greenlet from inside one of the interpreter's pending calls, in the main thread, and the dictionary's callback is
+traced there. CPython 3.11 then repeats the callback's first instruction as long as anything else asks for the
+interpreter's attention, which cannot be given inside a pending call: seen as a process that spins in `weakref.remove`
+when a second thread ended, or an alarm rang, at that moment. A plain dictionary calls nobody back; greenlets that are
+dead leave when it has grown.
+"""
+
+import sys
+import weakref
+from typing import Any
+
+from coverage.collector import Collector
+from coverage.plugin_support import Plugins
+
+UNMEASURED = "deployments.commands.prefect_server"
+"""A few lines of ours around a whole server that is not, and that every run of the running stack goes through."""
+
+_start_tracer = Collector._start_tracer
+
+
+class _Greenlets(dict[Any, Any]):
+    """Looked up by the dictionary's own code in C; only a new greenlet costs a call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._room = 64
+
+    def __setitem__(self, greenlet: Any, stack: Any) -> None:
+        if len(self) >= self._room:
+            for dead in [each for each in self if each.dead]:
+                del self[dead]
+            self._room = 2 * len(self) + 64
+        super().__setitem__(greenlet, stack)
+
+
+def _started(collector: Collector) -> Any:
+    if UNMEASURED in sys.orig_argv:
+        return None
+    ordinary = weakref.WeakKeyDictionary
+    weakref.WeakKeyDictionary = _Greenlets  # type: ignore[misc, assignment]  # the tracer, written in C, asks the module
+    try:
+        return _start_tracer(collector)
+    finally:
+        weakref.WeakKeyDictionary = ordinary  # type: ignore[misc]
+
+
+def coverage_init(registry: Plugins, options: Any) -> None:
+    """Called by coverage before it measures."""
+    Collector._start_tracer = _started  # type: ignore[method-assign]
