@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import openai
+from openai.resources.chat.completions import AsyncCompletions
 
 from agents.errors import ConfigInvalid, ModelFailed
 from agents.llm.chat import CallPart, Piece, Reported, Request, Unreachable, is_busy
@@ -44,6 +45,7 @@ class OpenAiChat:
             http_client=httpx2.AsyncClient(transport=outgoing, trust_env=False, timeout=TIMEOUTS),
             max_retries=0,
         )
+        self._completions: AsyncCompletions = self._client.chat.completions
 
     async def answer(self, request: Request) -> AsyncGenerator[Piece, None]:
         """Raises `Unreachable`, `EgressRefused`, or `ModelFailed` with PROVIDER_REFUSED."""
@@ -74,7 +76,7 @@ class OpenAiChat:
         yield _piece(await self._ask(request), "message")
 
     async def _ask(self, request: Request, **more: Any) -> Any:
-        create: Any = self._client.chat.completions.create  # its overloads do not know of optional parameters
+        create: Any = self._completions.create  # its overloads do not know of optional parameters
         return await create(model=request.model, messages=list(request.messages), **self._options(request), **more)
 
     def _options(self, request: Request) -> dict[str, Any]:

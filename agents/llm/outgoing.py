@@ -15,6 +15,8 @@ MAX_ERROR_BYTES = 64 * 1024
 USER_AGENT = "turbocat"
 
 _KEPT = ("host", "content-type", "content-length", "transfer-encoding", "accept")
+_MANAGED = frozenset({*_KEPT, "accept-encoding", "connection", "expect", "te", "trailer", "upgrade"})
+"""What says how a request is sent is not for a provider's headers to say."""
 
 
 class ProviderTransport(httpx2.AsyncBaseTransport):
@@ -22,7 +24,8 @@ class ProviderTransport(httpx2.AsyncBaseTransport):
 
     def __init__(self, inner: httpx2.AsyncBaseTransport, headers: Mapping[str, str]) -> None:
         self._inner = inner
-        self._headers = {"user-agent": USER_AGENT, "accept-encoding": "identity", **headers}
+        own = {name.lower(): value for name, value in headers.items() if name.lower() not in _MANAGED}
+        self._headers = {"user-agent": USER_AGENT, **own, "accept-encoding": "identity"}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         kept = {name: request.headers[name] for name in _KEPT if name in request.headers}

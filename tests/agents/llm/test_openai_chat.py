@@ -67,7 +67,10 @@ async def test_nothing_goes_out_that_was_not_written_here(
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Operator: secret\nAuthorization: Bearer operator")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     server.answers = [said("x")]
-    await harness.run({"prompt": "Late?"}, remote(server, api_key=None, headers={"x-team": "blue"}))
+    headers = {"X-Team": "blue", "Host": "elsewhere.example", "Transfer-Encoding": "chunked", "Accept-Encoding": "br"}
+    await harness.run({"prompt": "Late?"}, remote(server, api_key=None, headers=headers))
+    assert server.received[0].headers["host"] == f"127.0.0.1:{server.port}"
+    assert server.received[0].headers["accept-encoding"] == "identity"
     assert set(server.received[0].headers) == {
         "host",
         "accept",
