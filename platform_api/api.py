@@ -19,6 +19,7 @@ from platform_api.resources.audit_log.router import router as audit_logs
 from platform_api.resources.auth.router import router as auth
 from platform_api.resources.budgets.router import router as budgets
 from platform_api.resources.documentation.router import router as documentation
+from platform_api.resources.estimates.router import router as estimates
 from platform_api.resources.events.router import router as events
 from platform_api.resources.executions.router import router as executions
 from platform_api.resources.health.router import router as health
@@ -90,6 +91,8 @@ v1.include_router(provider_tests)
 v1.include_router(agents)
 # /api/v1/workflows
 v1.include_router(workflows)
+# /api/v1/agents/{id}/estimate, /api/v1/workflows/{id}/estimate
+v1.include_router(estimates)
 # /api/v1/templates
 v1.include_router(templates)
 # /api/v1/executions, /api/v1/workflows/{id}/execute, /api/v1/workflows/{id}/executions

@@ -329,6 +329,8 @@ TOLD: Mapping[tuple[str, str], Told] = {
 UNTOLD: Mapping[tuple[str, str], str] = {
     ("POST", "/auth/refresh"): "the session goes on, and its row tells when; a token that is used again is told",
     ("POST", f"{EXECUTION}/stream-token"): "a way to read for a minute; nothing is stored",
+    ("POST", f"{AGENT}/estimate"): "a reckoning; nothing is stored",
+    ("POST", f"{WORKFLOW}/estimate"): "the same",
     ("POST", "/workflows/validate"): "a check; nothing is stored",
 }
 

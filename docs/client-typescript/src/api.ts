@@ -7,6 +7,7 @@ import type {
   AddressOnly,
   AgentCopy,
   AgentCreate,
+  AgentEstimateBody,
   AgentReplace,
   AgentTest,
   AgentTestView,
@@ -19,6 +20,7 @@ import type {
   ArtifactView,
   AuditEntry,
   BudgetPeriod,
+  EstimateView,
   EventDelivered,
   EventDelivery,
   ExecutionCancelled,
@@ -715,6 +717,27 @@ export class Turbocat extends Transport {
       method: "DELETE",
       path: `/api/v1/auth/sessions/${segment(sessionId)}`,
       answer: "nothing",
+    }, options);
+  }
+
+  /** What one run of the agent will ask of models and what that will cost; nothing is run. */
+  estimateAgent(agentId: string, body: AgentEstimateBody = {}, options: CallOptions = {}): Promise<EstimateView> {
+    return this.call<EstimateView>({
+      method: "POST",
+      path: `/api/v1/agents/${segment(agentId)}/estimate`,
+      answer: "data",
+      body,
+      takesKey: true,
+    }, options);
+  }
+
+  /** The same for a run of an ACTIVE workflow as it is now; nothing is run. */
+  estimateWorkflow(workflowId: string, options: CallOptions = {}): Promise<EstimateView> {
+    return this.call<EstimateView>({
+      method: "POST",
+      path: `/api/v1/workflows/${segment(workflowId)}/estimate`,
+      answer: "data",
+      takesKey: true,
     }, options);
   }
 

@@ -61,6 +61,12 @@ export interface AgentCreate {
   projectId?: string | null;
 }
 
+/** What the agent would be given. */
+export interface AgentEstimateBody {
+  /** fills in the templates of the config, where it can */
+  input?: Record<string, unknown>;
+}
+
 /** How an agent's newest runs went: up to 100 attempts of steps that completed, failed or ran out of time. */
 export interface AgentHealth {
   /** how many attempts the figures are made of */
@@ -322,6 +328,17 @@ export interface ErrorDetail {
   path: string;
   code: string;
   message: string;
+}
+
+/** What a run asks of models, as far as that can be known before. Answers of other steps are not known yet. */
+export interface EstimateView {
+  steps: StepEstimateView[];
+  /** of all steps together, each once */
+  mostTokens: number;
+  /** USD, likewise; null when one of them is not known */
+  mostCost: number | null;
+  /** when the shipped catalogue was true; own prices are as old as they are */
+  pricesAsOf: string;
 }
 
 /** How many waiting steps took the event. */
@@ -936,6 +953,12 @@ export interface ProviderTestView {
   error: Record<string, unknown> | null;
 }
 
+/** From the fewest to the most that is to be expected. */
+export interface RangeView {
+  least: number;
+  most: number;
+}
+
 /** Whether requests should be sent here. */
 export interface Readiness {
   status: "ready" | "unavailable";
@@ -1044,6 +1067,24 @@ export type SortOrder = "asc" | "desc";
 
 /** Whether somebody belongs to the tenant already. */
 export type Standing = "MEMBER" | "INVITED";
+
+/** What one step asks of a model. Where no provider can be asked, `problem` says why and the rest is null. */
+export interface StepEstimateView {
+  /** of the step; inside nested workflows behind the path of the step that runs them */
+  path: string;
+  agentId: string;
+  /** the one that is asked first */
+  provider: string | null;
+  model: string | null;
+  promptTokens: RangeView | null;
+  completionTokens: RangeView | null;
+  /** USD; null when the model's price is not known */
+  leastCost: number | null;
+  mostCost: number | null;
+  /** inside a LOOP: the figures are those of one item */
+  isRepeated: boolean;
+  problem: string | null;
+}
 
 /** One attempt of a step. A large output is not inline: `outputRef` says where it is, `preview` what it is like. */
 export interface StepRunView {

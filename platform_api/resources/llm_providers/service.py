@@ -7,7 +7,7 @@ from uuid import UUID
 from agents.errors import Problem
 from agents.llm.fake import Script
 from agents.problems import model_problems
-from agents.providers.provider import ProviderKind
+from agents.providers.provider import Provider, ProviderKind
 from platform_api.access.scope import TenantScope
 from platform_api.db.changes import differing, write
 from platform_api.db.models import LlmProvider
@@ -19,7 +19,7 @@ from platform_api.kit.pagination import Paging
 from platform_api.kit.sorting import Sorting
 from platform_api.resources.audit_log.service import AuditLog
 from platform_api.resources.llm_providers.addresses import address_problems
-from platform_api.resources.llm_providers.prices import price_views
+from platform_api.resources.llm_providers.prices import described, price_views
 from platform_api.resources.llm_providers.repository import LlmProviderRepository
 from platform_api.resources.llm_providers.schemas import (
     MASK,
@@ -118,6 +118,17 @@ class LlmProviderService:
         if taken:
             message = "A provider of this name exists; choose another name"
             raise Conflict(message, details=[Problem(path="name", code="TAKEN", message=message)])
+
+
+class LlmProviderLookup:
+    """Providers as the slices above reckon with them, without their credentials."""
+
+    def __init__(self, scope: TenantScope) -> None:
+        self._providers = LlmProviderRepository(scope)
+
+    async def usable(self) -> list[Provider]:
+        """The active ones, by priority."""
+        return [described(provider) for provider in await self._providers.active()]
 
 
 def shown(provider: LlmProvider) -> LlmProviderView:

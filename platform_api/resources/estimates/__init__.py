@@ -1,0 +1,1 @@
+"""What runs will ask of models and what that will cost, before they are made."""
