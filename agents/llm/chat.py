@@ -94,3 +94,8 @@ class Unreachable(Exception):
         self.reason = reason
         self.status = status
         self.retry_after = retry_after
+
+
+def sound(text: str) -> str:
+    """The text as UTF-8 can carry it: a lone surrogate, which JSON lets through, becomes `?`."""
+    return text if text.isascii() else text.encode(errors="replace").decode()

@@ -13,7 +13,7 @@ import openai
 from openai.resources.chat.completions import AsyncCompletions
 
 from agents.errors import ConfigInvalid, ModelFailed
-from agents.llm.chat import CallPart, Piece, Reported, Request, Unreachable, is_busy
+from agents.llm.chat import CallPart, Piece, Reported, Request, Unreachable, is_busy, sound
 from agents.llm.outgoing import ProviderTransport
 from agents.providers.provider import DEFAULT_BASE_URLS, Provider, ProviderKind
 
@@ -167,7 +167,7 @@ def _count(usage: Any, name: str) -> int | None:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return sound(value) if isinstance(value, str) else ""
 
 
 def _excerpt(error: openai.APIError) -> str:

@@ -18,10 +18,15 @@ def instruction(schema: Mapping[str, Any]) -> str:
 def parsed(text: str, schema: Mapping[str, Any], check: SchemaCheck) -> tuple[Any, list[str]]:
     """The value, and what is wrong with it; nothing is wrong with one that can be used."""
     try:
-        value = json.loads(_bare(text), parse_constant=_no_constant)
+        value = strict_json(_bare(text))
     except (ValueError, RecursionError) as error:
         return None, [f"it is no JSON: {str(error)[:200] or type(error).__name__}"]
     return value, [_told(problem) for problem in check(schema, value)[:MAX_TOLD]]
+
+
+def strict_json(text: str) -> Any:
+    """Raises `ValueError` for what is no JSON, `NaN` among it, and `RecursionError` for what is nested too deep."""
+    return json.loads(text, parse_constant=_no_constant)
 
 
 def complaint(problems: list[str]) -> str:

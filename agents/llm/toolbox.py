@@ -12,6 +12,7 @@ from agents.errors import AgentError, BudgetExceeded, ConfigInvalid
 from agents.llm.asking import ToolCall
 from agents.llm.chat import Offered
 from agents.llm.config import Tool
+from agents.llm.structured import strict_json
 from agents.providers.budget import Budget
 
 AT_ONCE = 4
@@ -79,7 +80,7 @@ class Toolbox:
             message = f"there is no tool `{call.name[:64]}`; there are: {', '.join(self._agents)}"
             raise AgentError(message, code="UNKNOWN_TOOL")
         try:
-            arguments = json.loads(call.arguments or "{}")
+            arguments = await asyncio.to_thread(strict_json, call.arguments or "{}")
         except (ValueError, RecursionError):
             raise AgentError("the arguments are no JSON", code="BAD_ARGUMENTS") from None
         if not isinstance(arguments, dict):

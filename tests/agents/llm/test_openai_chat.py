@@ -123,6 +123,30 @@ async def test_tool_calls_come_in_pieces(harness: Harness, server: Server) -> No
     assert json.loads(second["messages"][2]["content"]) == {"weather": "rain in Oslo"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("{", "BAD_ARGUMENTS"),
+        ("[1]", "BAD_ARGUMENTS"),
+        ('{"n": NaN}', "BAD_ARGUMENTS"),
+        ("[" * 100_000, "BAD_ARGUMENTS"),
+        ('{"n": ' + "9" * 10_000 + "}", "BAD_ARGUMENTS"),
+        ('{"city": "\\ud800"}', None),
+        ("", None),
+    ],
+    ids=["cut", "list", "nan", "deep", "huge number", "surrogate", "nothing"],
+)
+async def test_odd_arguments_harm_nobody(harness: Harness, server: Server, arguments: str, code: str | None) -> None:
+    part = [{"index": 0, "id": "c", "function": {"name": "lookup", "arguments": arguments}}]
+    half = b'data: {"choices": [{"index": 0, "delta": {"content": "half a \\ud83d "}}]}\n\n'
+    server.answers = [streamed(half, chunk(calls=part), chunk("", finish="tool_calls"), DONE), said("Done.")]
+    config = {"prompt": "Go", "tools": [{"agentId": "w", "name": "lookup"}]}
+    output = await harness.output(config, remote(server), launcher=Tools())
+    assert output["text"] == "Done."
+    assert output["toolCalls"][0].get("code") == code
+    assert body(server.received[1])["messages"][1]["content"] == "half a ? "
+
+
 @pytest.mark.parametrize("after", ["0.5", "date"])
 async def test_a_busy_provider_is_waited_for(harness: Harness, server: Server, after: str) -> None:
     if after == "date":
