@@ -1,5 +1,6 @@
 """Checks of a result: each counts the rows that break it; ERROR fails the step, WARN is only recorded."""
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
@@ -15,9 +16,9 @@ class Check(DataModel):
 
     severity: Literal["ERROR", "WARN"] = "ERROR"
 
+    @abstractmethod
     def failing(self, schema: pl.Schema) -> pl.Expr:
         """An aggregate that counts the rows that break the rule; raises `ColumnMissing`."""
-        raise NotImplementedError
 
     def column_names(self) -> list[str]:
         """The columns that the record names."""

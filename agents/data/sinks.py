@@ -10,9 +10,9 @@ from agents.data.formats import FilePath, format_of
 from agents.data.model import DataModel, holds_template, refuse
 from agents.data.suggestions import listed
 
-SinkFormat = Literal["csv", "parquet", "ndjson", "ipc", "excel"]
-SINK_FORMATS = ("csv", "parquet", "ndjson", "ipc", "excel")
-_ENDINGS = (".csv", ".parquet", ".ndjson", ".ipc", ".xlsx")
+SinkFormat = Literal["csv", "parquet", "ndjson", "json", "ipc", "excel"]
+SINK_FORMATS = ("csv", "parquet", "ndjson", "json", "ipc", "excel")
+_ENDINGS = (".csv", ".parquet", ".ndjson", ".json", ".ipc", ".xlsx")
 
 
 def _check_format(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:

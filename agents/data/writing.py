@@ -59,12 +59,29 @@ def _write(table: Path, sink: FileSink | UrlSink, path: Path) -> None:
             rows.sink_csv(path, separator=sink.separator, engine="streaming", check_extension=False)
         case "ndjson":
             frame.sink_ndjson(path, engine="streaming", check_extension=False)
+        case "json":
+            _write_json(frame, path)
         case "ipc":
             frame.sink_ipc(path, engine="streaming")
         case "excel":
             write_workbook(frame, path)
         case _:
             shutil.copyfile(table, path)
+
+
+def _write_json(frame: pl.LazyFrame, path: Path) -> None:
+    """One list of objects. Polars writes such a file at once only; one object after another takes no memory."""
+    lines = path.with_name(f"{path.name}.lines")
+    try:
+        frame.sink_ndjson(lines, engine="streaming", check_extension=False)
+        with lines.open("rb") as source, path.open("wb") as target:
+            before = b"["
+            for line in source:
+                target.write(before + line.rstrip(b"\n"))
+                before = b",\n"
+            target.write(b"[]" if before == b"[" else b"]")
+    finally:
+        lines.unlink(missing_ok=True)
 
 
 def _without_formulas(frame: pl.LazyFrame) -> pl.LazyFrame:

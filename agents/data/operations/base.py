@@ -1,5 +1,6 @@
 """What an operation is: a piece of config that turns one lazy table into another."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
@@ -38,5 +39,5 @@ class Operation(DataModel):
         """The other tables that it reads, by their place in the operation (`with[0]`); `apply` asks for no others."""
         return {}
 
-    def apply(self, frame: pl.LazyFrame, tables: Tables) -> pl.LazyFrame:
-        raise NotImplementedError
+    @abstractmethod
+    def apply(self, frame: pl.LazyFrame, tables: Tables) -> pl.LazyFrame: ...

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     "csv": pl.read_csv,
     "parquet": pl.read_parquet,
     "ndjson": pl.read_ndjson,
+    "json": pl.read_json,
     "ipc": pl.read_ipc,
 }
 
@@ -33,6 +35,12 @@ async def test_a_sink_writes_the_whole_table(run: Run, data_root: Path, kind: st
     assert READERS[kind](written).to_dicts() == ROWS
     assert result.output["sink"] == {"path": f"new/folder/t.{kind}", "format": kind, "bytes": written.stat().st_size}
     assert left_behind(data_root) == []
+
+
+async def test_json_is_one_list_also_of_nothing(run: Run, data_root: Path) -> None:
+    for rows in (ROWS, [{"t": 'line\nbreak "quoted"'}], []):
+        await run(config(rows, path="t.json"))
+        assert json.loads((data_root / "t.json").read_text()) == rows
 
 
 @pytest.mark.case(22)
