@@ -147,6 +147,7 @@ def _signature(step: PlanStep, plan: Plan) -> Mapping[str, Any]:
     """What decides a step's outcome, as far as the plan does."""
     signature: dict[str, Any] = {**_shell(step), "inputs": step.inputs, "config": step.config, "cases": step.cases}
     signature |= {"wait": step.wait, "fallback": step.fallback, "agent": _agent(step, plan)}
+    signature |= {"fusedInto": step.fused_into, "lazyInputs": step.lazy_inputs}
     if step.loop is not None:
         signature |= {"collect": step.loop.collect, "limit": step.loop.max_iterations}
         signature["steps"] = {each.step_key: _signature(each, plan) for each in step.loop.steps}

@@ -188,3 +188,11 @@ def test_ten_thousand_items_in_turn_are_decided_on_in_seconds_and_without_deep_r
     begun = time.process_time()
     assert len(kept({"each": FAILED, **statuses}, plan)) == 10_000
     assert time.process_time() - begun < 10
+
+
+def test_a_plan_of_a_table_is_kept_only_for_the_step_that_computes_it() -> None:
+    fused = a_plan(a_step("a", fused_into="b"), a_step("b", "a", lazy_inputs=("a",)), a_step("c", "b"))
+    apart = a_plan(a_step("a"), a_step("b", "a"), a_step("c", "b"))
+    done = {"a": DONE, "b": FAILED}
+    assert kept(done, fused) == kept(done, apart) == {"a"}
+    assert kept(done, fused, apart) == kept(done, apart, fused) == set()
