@@ -116,7 +116,7 @@ class Harness:
             idempotency_key="key-1",
             egress=around.pop("egress", LOCAL),
             providers=Given(providers),
-            tell_text=self.shown.append,
+            tell_text=around.pop("tell_text", self.shown.append),
             check_schema=TellingTheType(),
             budget=around.pop("budget", Unbounded()),
             **around,

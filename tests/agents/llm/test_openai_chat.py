@@ -247,11 +247,13 @@ async def test_an_unknown_price_is_null_and_said_so(harness: Harness, server: Se
     assert len(server.received) == 1
 
 
-async def test_a_provider_that_ignores_the_limit_is_cut_off(harness: Harness, server: Server) -> None:
-    """The connection is closed in the middle of the answer, not after it."""
-    closed = asyncio.Event()
+class Endless:
+    """A stream that does not end by itself; `closed` is set when nobody listens any more."""
 
-    async def endless(_request: Received, writer: asyncio.StreamWriter) -> None:
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+
+    async def __call__(self, _request: Received, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
         try:
             while True:
@@ -259,17 +261,36 @@ async def test_a_provider_that_ignores_the_limit_is_cut_off(harness: Harness, se
                 await writer.drain()
                 await asyncio.sleep(0)
         except ConnectionError:
-            closed.set()
+            self.closed.set()
             raise
 
+    async def is_closed(self) -> None:
+        async with asyncio.timeout(30):
+            await self.closed.wait()
+
+
+async def test_a_provider_that_ignores_the_limit_is_cut_off(harness: Harness, server: Server) -> None:
+    """The connection is closed in the middle of the answer, not after it."""
+    endless = Endless()
     server.answers = [endless]
     budget = BoundedBudget(Limits(max_tokens=500), "project")
     with pytest.raises(BudgetExceeded, match="project's limit of 500"):
         await harness.run({"prompt": "Tell"}, remote(server), budget=budget)
     assert body(server.received[0])["max_tokens"] < 500
     assert 500 < budget.shares()[0].used < 600
+    await endless.is_closed()
+
+
+async def test_a_cancelled_run_closes_the_stream(harness: Harness, server: Server) -> None:
+    endless, shown = Endless(), asyncio.Event()
+    server.answers = [endless]
+    run = asyncio.create_task(harness.run({"prompt": "Tell"}, remote(server), tell_text=lambda _: shown.set()))
     async with asyncio.timeout(30):
-        await closed.wait()
+        await shown.wait()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    await endless.is_closed()
 
 
 async def test_an_answer_without_end_is_stopped(
