@@ -83,6 +83,12 @@ STEP_MOVES: Mapping[StepStatus, frozenset[StepStatus]] = {
 }
 
 
+OPEN = frozenset(status for status, following in EXECUTION_MOVES.items() if following)
+"""Of executions: those that something may follow."""
+FAILED_STEPS = frozenset({_S.FAILED, _S.TIMEOUT})
+"""How an attempt ends badly by itself."""
+
+
 def is_final(status: ExecutionStatus) -> bool:
     """Whether nothing may follow `status`."""
     return not EXECUTION_MOVES[status]

@@ -17,7 +17,7 @@ from flows.runtime.record import unbroken
 from flows.runtime.stage import PlainStage
 from flows.runtime.surroundings import Stage, Surroundings, attempts_made, step_at
 from flows.spec import StepType
-from flows.states import StepStatus
+from flows.states import FAILED_STEPS, StepStatus
 
 _logger = logging.getLogger(__name__)
 _DEFECT = {"code": "INTERNAL_ERROR", "message": "The step ended in an unexpected way; the worker's log says how"}
@@ -155,7 +155,7 @@ class Body:
         finished = self._around.run.past.finished
         for step in self._steps.steps if finished else ():
             end = finished.get(self._frame.path(step.step_key))
-            if end is None or end.status not in _FAILED or step.continue_on_failure or step.fallback is not None:
+            if end is None or end.status not in FAILED_STEPS or step.continue_on_failure or step.fallback is not None:
                 continue
             path = self._frame.path(step.step_key)
             self._fail(StepFailed(path, end.error or _DEFECT))
@@ -201,6 +201,3 @@ class Body:
         path, past = self._frame.path(step.step_key), self._around.run.past
         in_past = path in past.finished or path in past.attempts or path in past.open
         return in_past or step.step_key in self._recorded
-
-
-_FAILED = frozenset({StepStatus.FAILED, StepStatus.TIMEOUT})

@@ -27,6 +27,7 @@ from flows.orchestrator import Orchestrator
 from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution
+from platform_api.db.signals import is_mine_to_do
 from platform_api.kit import clock
 from platform_api.resources.executions.ages import SKEW, is_past
 from platform_api.resources.executions.delivery import AdmissionLimits, Delivery
@@ -47,7 +48,6 @@ BATCH = 100
 Waiting = Sequence[tuple[UUID, UUID]]
 """Execution and tenant, in the order in which they are to go."""
 
-_TRY_LOCK = text("select pg_try_advisory_xact_lock(hashtextextended('turbocat-admission', 0))")
 _SOMEONE_STANDS = text("""
     select exists (
         select from executions
@@ -111,7 +111,7 @@ class Dispatcher:
         async with system_scope(self._sessions) as scope:
             someone_stands = await scope.session.scalar(_SOMEONE_STANDS, {"now": clock.now()})
             self.pause_seconds = DISPATCH_SECONDS if someone_stands else IDLE_SECONDS
-            if not someone_stands or not await scope.session.scalar(_TRY_LOCK):
+            if not someone_stands or not await is_mine_to_do(scope.session, "admission"):
                 return 0
             return await self._submit(await self._next(scope.session))
 

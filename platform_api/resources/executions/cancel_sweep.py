@@ -8,15 +8,16 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import and_, or_, select, text
+from sqlalchemy import and_, or_, select
 from sqlmodel import col
 
 from flows.errors import PrefectRefused, PrefectUnavailable
 from flows.orchestrator import Orchestrator
-from flows.states import ExecutionStatus, is_final
+from flows.states import OPEN, ExecutionStatus
 from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution
+from platform_api.db.signals import is_mine_to_do, notify
 from platform_api.kit import clock
 from platform_api.resources.executions.ages import older_than
 from platform_api.resources.executions.claims import UNDRIVEN
@@ -36,9 +37,6 @@ OVERLAP = timedelta(seconds=30)
 """How far the next look goes back behind the one before: clocks differ, and a busy server is late to commit."""
 
 BATCH = 100
-
-_TRY_LOCK = text("select pg_try_advisory_xact_lock(hashtextextended('turbocat-prefect-cancels', 0))")
-_NOTIFY = text("select pg_notify(:channel, :payload)")
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +62,7 @@ class CancelSweep:
             unheard = select(col(Execution.prefect_flow_run_id)).where(running, older_than(requested, UNHEARD_AFTER))
             for flow_run_id in await scope.session.scalars(unheard.limit(BATCH)):
                 if flow_run_id is not None:
-                    await scope.session.execute(_NOTIFY, {"channel": CANCEL_CHANNEL, "payload": str(flow_run_id)})
+                    await notify(scope.session, CANCEL_CHANNEL, str(flow_run_id))
         for execution_id, tenant_id in ended:
             await self._end(execution_id, tenant_id)
         return len(ended)
@@ -89,9 +87,9 @@ class PrefectCancels:
 
     async def look(self) -> int:
         """One round; returns how many runs were told to end."""
-        open_in_prefect = (col(Execution.status).in_(_OPEN), col(Execution.prefect_flow_run_id).is_not(None))
+        open_in_prefect = (col(Execution.status).in_(OPEN), col(Execution.prefect_flow_run_id).is_not(None))
         async with system_scope(self._sessions) as scope:
-            if not await scope.session.scalar(_TRY_LOCK):
+            if not await is_mine_to_do(scope.session, "prefect-cancels"):
                 return 0
             if not await scope.session.scalar(select(1).where(*open_in_prefect).limit(1)):
                 return 0
@@ -113,6 +111,3 @@ class PrefectCancels:
         for execution_id, tenant_id in told:
             await Journal(self._sessions, tenant_id).cancel_requested(execution_id, "The run was cancelled in Prefect")
         return len(told)
-
-
-_OPEN = frozenset(status for status in ExecutionStatus if not is_final(status))

@@ -10,7 +10,7 @@ from sqlmodel import col
 from agents.result import Usage
 from flows.plan import Plan
 from flows.runtime.ports import Run, StepAttempt
-from flows.states import EXECUTION_MOVES, ExecutionStatus
+from flows.states import OPEN, ExecutionStatus
 from platform_api.db.models import Execution, ExecutionEvent
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
@@ -21,13 +21,11 @@ from platform_api.resources.executions.record import Record
 LONGEST_LINEAGE = 50
 """Retries of retries that are gone back through."""
 
-_OPEN = frozenset(status for status, following in EXECUTION_MOVES.items() if following)
-
 
 async def open_child(record: Record, attempt: StepAttempt, plan: Plan, inputs: dict[str, Any]) -> Run:
     """The child that `attempt` runs; `record` is the parent's. One that was interrupted has its past with it."""
     await record.flush()
-    row = await _newest(record, record.row.id, attempt.path, _OPEN)
+    row = await _newest(record, record.row.id, attempt.path, OPEN)
     if row is None:
         row = _row(await _parent(record), attempt, plan, inputs)
         record.session.add(row)

@@ -14,6 +14,7 @@ from flows.states import ExecutionStatus
 from platform_api.access.scope import tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution, Workflow
+from platform_api.db.signals import notify
 from platform_api.kit import clock
 from platform_api.resources.executions.ages import SKEW
 from platform_api.resources.executions.journal import Journal
@@ -26,7 +27,6 @@ from platform_api.settings import RunSettings
 log = structlog.get_logger(__name__)
 
 
-_TELL_OF_LINE = text(f"select pg_notify('{LINE_CHANNEL}', '')")
 _HAS_ROOM = text("""
     select not exists (
         select from executions
@@ -86,7 +86,7 @@ class Delivery:
         except (PrefectUnavailable, PrefectRefused) as error:
             log.warning("submission_postponed", execution_id=str(execution_id), reason=str(error))
             async with tenant_scope(self.sessions, self.tenant_id) as scope:
-                await scope.session.execute(_TELL_OF_LINE)
+                await notify(scope.session, LINE_CHANNEL)
 
     async def deliver(self, execution_id: UUID) -> bool:
         """Submits the execution; twice runs once (its id is the idempotency key).
@@ -120,7 +120,7 @@ class Delivery:
             execution, workflow = await ExecutionRepository(scope).with_workflow(execution_id)
             has_room = self.limits is None or await _has_room(scope.session, execution, self.limits)
             if not has_room:
-                await scope.session.execute(_TELL_OF_LINE)
+                await notify(scope.session, LINE_CHANNEL)
         has_target = workflow is not None or not execution.plan["workflow"]["id"]  # a test is of no workflow
         if not has_target or execution.status is not ExecutionStatus.PENDING or execution.submitted_at is not None:
             return None

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from flows.runtime.paths import lies_in
 from flows.runtime.ports import RunOutcome, StepAttempt, StepOutcome
-from flows.states import ExecutionStatus, StepStatus, is_final
+from flows.states import OPEN, ExecutionStatus, StepStatus, is_final
 from platform_api.db.models import Execution, StepRun
 from platform_api.errors import IllegalMove
 from platform_api.kit import clock
@@ -23,8 +23,6 @@ CANCEL_CHANNEL = "turbocat_cancel"
 WAS_CANCELLED = RunOutcome(
     status=ExecutionStatus.CANCELLED, error={"code": "CANCELLED", "message": "The run was cancelled"}
 )
-
-_OPEN = frozenset(status for status in ExecutionStatus if not is_final(status))
 
 _UNRECORDED = {"code": "INTERNAL_ERROR", "message": "How the step ended could not be recorded; run it again"}
 
@@ -78,7 +76,7 @@ async def close_inside(record: Record, path: str, reason: str) -> None:
 
 async def _open_children(record: Record) -> list[tuple[UUID, str]]:
     columns = (col(Execution.id), col(Execution.parent_path))
-    mine = (col(Execution.parent_execution_id) == record.row.id, col(Execution.status).in_(_OPEN))
+    mine = (col(Execution.parent_execution_id) == record.row.id, col(Execution.status).in_(OPEN))
     found = await record.session.execute(select(*columns).where(*mine))
     return [(execution_id, parent_path or "") for execution_id, parent_path in found.tuples()]
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import or_, select, text, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -24,6 +24,7 @@ from flows.states import ExecutionStatus, StepStatus, is_final
 from platform_api.access.scope import TenantScope, tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution, ExecutionEvent
+from platform_api.db.signals import notify
 from platform_api.errors import IllegalMove, TakenOver
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
@@ -55,8 +56,6 @@ __all__ = [
 
 RUNS_CHANNEL = "turbocat_runs"
 """Payload: an environment. Prefect holds a run of it that a worker may take."""
-
-_NOTIFY = text("select pg_notify(:channel, :payload)")
 
 
 async def admit(scope: TenantScope, execution: Execution, *, due_at: datetime | None = None) -> Execution:
@@ -111,7 +110,7 @@ class Journal:
                 .returning(col(Execution.environment))
             )
             if environment is not None:
-                await scope.session.execute(_NOTIFY, {"channel": RUNS_CHANNEL, "payload": environment.value})
+                await notify(scope.session, RUNS_CHANNEL, environment.value)
 
     async def run_started(self, execution_id: UUID, *, prefect_flow_run_id: UUID | None, run_count: int) -> None:
         """PENDING or PAUSED to RUNNING; raises `IllegalMove` when the run has ended or is already running."""

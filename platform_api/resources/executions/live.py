@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from uuid import UUID
 
 import orjson
-from sqlalchemy import text as statement
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from platform_api.db.signals import notify
 
 LIVE_CHANNEL = "turbocat_live"
 """Payload: `{"executionId", "type", "number", "data"}`."""
 
 _CHARACTERS = 1000
 """Of one notification, which PostgreSQL bounds at 8000 bytes; JSON makes at most 6 of a character."""
-
-_NOTIFY = statement("select pg_notify(:channel, :payload)")
 
 
 async def announce_tokens(session: AsyncSession, execution_id: UUID, *, step_key: str, path: str, text: str) -> None:
@@ -28,7 +27,7 @@ async def announce_tokens(session: AsyncSession, execution_id: UUID, *, step_key
             "number": number,  # PostgreSQL drops the second of two equal notifications of one transaction
             "data": {"stepKey": step_key, "path": path, "text": piece},
         }
-        await session.execute(_NOTIFY, {"channel": LIVE_CHANNEL, "payload": orjson.dumps(message).decode()})
+        await notify(session, LIVE_CHANNEL, orjson.dumps(message).decode())
 
 
 def _pieces(text: str) -> Iterator[str]:

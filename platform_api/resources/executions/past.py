@@ -11,7 +11,7 @@ from flows.plan import Plan
 from flows.runtime.paths import step_at
 from flows.runtime.ports import FinishedStep, OpenStep, Past
 from flows.runtime.retries import is_last
-from flows.states import StepStatus
+from flows.states import FAILED_STEPS, StepStatus
 from platform_api.db.models import StepRun
 from platform_api.resources.executions.record import OPEN_STEPS
 from platform_api.resources.executions.reuse import Ran
@@ -20,7 +20,6 @@ WORKER_LOST = "WORKER_LOST"
 """Code of a step that was open when its worker died: it runs again, whatever its retry policy says."""
 
 _DONE = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
-_FAILED = frozenset({StepStatus.FAILED, StepStatus.TIMEOUT})
 _UNREAD = (StepRun.input, StepRun.preview)
 
 
@@ -65,7 +64,7 @@ async def load_ran(session: AsyncSession, execution_id: UUID, plan: Plan) -> lis
 
 def is_finished(row: StepRun, plan: Plan) -> bool:
     """Whether the newest attempt of a step is how the step has ended."""
-    if row.status not in _FAILED:
+    if row.status not in FAILED_STEPS:
         return row.status in _DONE
     code = (row.error or {}).get("code", "")
     step = step_at(plan, row.path)

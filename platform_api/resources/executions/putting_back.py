@@ -7,7 +7,7 @@ from a wish to run it again when a worker takes it (`Orchestrator.is_wanted_anew
 
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlmodel import col
 
 from flows.orchestrator import Orchestrator
@@ -15,10 +15,10 @@ from flows.states import Environment, ExecutionStatus
 from platform_api.access.scope import tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution
+from platform_api.db.signals import notify
 from platform_api.resources.executions.journal import RUNS_CHANNEL
 
 _AT_REST = (ExecutionStatus.PENDING, ExecutionStatus.PAUSED)
-_NOTIFY = text("select pg_notify(:channel, :payload)")
 
 
 async def put_back(
@@ -40,5 +40,5 @@ async def put_back(
         return False
     await orchestrator.put_back(flow_run_id)
     async with tenant_scope(sessions, tenant_id) as scope:
-        await scope.session.execute(_NOTIFY, {"channel": RUNS_CHANNEL, "payload": environment.value})
+        await notify(scope.session, RUNS_CHANNEL, environment.value)
     return True

@@ -23,6 +23,7 @@ from flows.states import ExecutionStatus
 from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution
+from platform_api.db.signals import is_mine_to_do
 from platform_api.kit import clock
 from platform_api.resources.executions.ages import DUE_WHEN_ACCEPTED, is_past, older_than
 from platform_api.resources.executions.claims import UNDRIVEN
@@ -44,7 +45,6 @@ BATCH = 100
 PAGE = 200
 """How many runs one call asks Prefect about."""
 
-_TRY_LOCK = text("select pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
 _UP_SINCE = text(
     "select greatest(pg_postmaster_start_time(), max(backend_start)) from pg_stat_activity "
     "where backend_type = 'checkpointer'"
@@ -68,7 +68,7 @@ class Reconciler:
     async def sweep(self) -> None:
         """One round of all but what is lost. What fails for one row is logged and left."""
         async with system_scope(self._sessions) as scope:
-            if not await scope.session.scalar(_TRY_LOCK, {"name": "turbocat-reconciler"}):
+            if not await is_mine_to_do(scope.session, "reconciler"):
                 return
             if self._asked_at is None or is_past(self._asked_at, STUCK_AFTER / 2):
                 self._asked_at = clock.now()
@@ -78,7 +78,7 @@ class Reconciler:
     async def recover(self) -> int:
         """Takes back what has no driver; returns how many runs were. More often than `sweep`: somebody waits."""
         async with system_scope(self._sessions) as scope:
-            if not await scope.session.scalar(_TRY_LOCK, {"name": "turbocat-recovery"}):
+            if not await is_mine_to_do(scope.session, "recovery"):
                 return 0
             lost = await self._lost(scope.session)
             await self._hand_over(await _taken_back(scope.session))

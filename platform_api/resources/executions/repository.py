@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, t
 from sqlalchemy.orm import aliased, defer
 from sqlmodel import col
 
-from flows.states import ExecutionStatus
+from flows.states import OPEN, ExecutionStatus
 from platform_api.db.conditions import in_project, public_or_owned
 from platform_api.db.enums import LogLevel
 from platform_api.db.models import Agent, Execution, ExecutionLog, StepRun, Workflow
@@ -16,8 +16,6 @@ from platform_api.db.repository import Repository
 from platform_api.errors import NotFound
 from platform_api.resources.agents.visibility import Reach
 from platform_api.resources.executions.filters import ExecutionFilters, LogFilters
-
-_OPEN = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED)
 
 _LEVELS = tuple(LogLevel)
 """From the lightest to the gravest."""
@@ -72,7 +70,7 @@ class ExecutionRepository(Repository[Execution]):
     async def open_retry_of(self, execution_id: UUID) -> UUID | None:
         """The retry of an execution that is not over."""
         mine = (col(Execution.tenant_id) == self.tenant_id, col(Execution.retry_of) == execution_id)
-        found = select(col(Execution.id)).where(*mine, col(Execution.status).in_(_OPEN)).limit(1)
+        found = select(col(Execution.id)).where(*mine, col(Execution.status).in_(OPEN)).limit(1)
         return (await self.session.execute(found)).scalar_one_or_none()
 
     async def retryable(

@@ -4,17 +4,15 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
-from sqlalchemy import text
 
 from flows.errors import PrefectRefused, PrefectUnavailable
 from flows.orchestrator import Orchestrator, RunState
 from flows.states import Environment, ExecutionStatus
 from platform_api.access.scope import tenant_scope
 from platform_api.db.engine import Sessions
+from platform_api.db.signals import notify
 from platform_api.resources.executions.journal import RUNS_CHANNEL
 from platform_api.resources.executions.waits import root_of
-
-_NOTIFY = text("select pg_notify(:channel, :payload)")
 
 log = structlog.get_logger(__name__)
 
@@ -69,4 +67,4 @@ class Resumption:
     async def wake(self, run: SuspendedRun) -> None:
         """Tells the workers of its environment that there is a run to take."""
         async with tenant_scope(self.sessions, run.tenant_id) as scope:
-            await scope.session.execute(_NOTIFY, {"channel": RUNS_CHANNEL, "payload": run.environment.value})
+            await notify(scope.session, RUNS_CHANNEL, run.environment.value)

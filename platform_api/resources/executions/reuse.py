@@ -17,9 +17,8 @@ from uuid import UUID
 
 from flows.plan import Plan, PlanLoop, PlanStep
 from flows.runtime.paths import containers_of, lies_in, step_at
-from flows.states import StepStatus
+from flows.states import FAILED_STEPS, StepStatus
 
-_FAILED = frozenset({StepStatus.FAILED, StepStatus.TIMEOUT})
 _ITEM = re.compile(r"\[\d+\]")
 _PREVIOUS = re.compile(r"\bprevious\b")
 
@@ -132,7 +131,7 @@ def _has_ended(ran: Ran, step: PlanStep) -> bool:
     if ran.status is StepStatus.COMPLETED:
         return True
     is_dealt_with = step.continue_on_failure or step.fallback is not None
-    return ran.status in _FAILED and ran.finished and is_dealt_with
+    return ran.status in FAILED_STEPS and ran.finished and is_dealt_with
 
 
 def _shell(step: PlanStep) -> Mapping[str, Any]:

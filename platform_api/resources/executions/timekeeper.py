@@ -10,17 +10,18 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, exists, or_, select, text
+from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from flows.errors import PrefectRefused, PrefectUnavailable
 from flows.orchestrator import Orchestrator, RunState
-from flows.states import ExecutionStatus
+from flows.states import OPEN, ExecutionStatus
 from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution, StepWait
+from platform_api.db.signals import is_mine_to_do
 from platform_api.kit import clock
 from platform_api.resources.executions.ages import is_past, older_than
 from platform_api.resources.executions.claims import UNDRIVEN
@@ -51,8 +52,6 @@ LOOK_AROUND = timedelta(seconds=15)
 
 BATCH = 100
 
-_ANY_OPEN = text("select exists (select from executions where status in ('PENDING', 'RUNNING', 'PAUSED'))")
-_TRY_LOCK = text("select pg_try_advisory_xact_lock(hashtextextended('turbocat-timekeeper', 0))")
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +71,7 @@ class Timekeeper:
         """One round; returns how many runs were resumed. What fails for one run is logged and tried again later."""
         self._asked = {run: at for run, at in self._asked.items() if not is_past(at, ASKED_FOR)}
         async with system_scope(self._sessions) as scope:
-            if not await scope.session.scalar(_TRY_LOCK):
+            if not await is_mine_to_do(scope.session, "timekeeper"):
                 return 0
             resumed = await self._resume(await _due(scope.session, set(self._asked)))
             if self._looked_at is None or is_past(self._looked_at, LOOK_AROUND):
@@ -158,7 +157,7 @@ class Timekeeper:
 async def is_any_open(sessions: Sessions) -> bool:
     """Whether any run has not ended: while none has, there is nothing to look after."""
     async with system_scope(sessions) as scope:
-        return bool(await scope.session.scalar(_ANY_OPEN))
+        return bool(await scope.session.scalar(select(exists().where(col(Execution.status).in_(OPEN)))))
 
 
 async def _due(session: AsyncSession, without: set[UUID]) -> list[SuspendedRun]:

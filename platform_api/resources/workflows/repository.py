@@ -9,7 +9,7 @@ from sqlalchemy import Select, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from flows.states import ExecutionStatus, StepStatus, is_final
+from flows.states import OPEN, StepStatus, is_final
 from platform_api.db.conditions import contains_text, in_project, public_or_owned
 from platform_api.db.enums import ResourceStatus, TenantRole
 from platform_api.db.lineage import next_version
@@ -145,7 +145,7 @@ async def find_abandoned(session: AsyncSession, *, limit: int) -> list[tuple[UUI
 
 
 _UNFINISHED = (
-    col(Execution.status).in_([status for status in ExecutionStatus if not is_final(status)]),
+    col(Execution.status).in_(OPEN),
     col(Execution.parent_execution_id).is_(None),
 )
 """Runs that need a deployment in Prefect: nested ones go with the run around them."""
