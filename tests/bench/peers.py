@@ -93,6 +93,7 @@ async def _delayed(environment: Mapping[str, str], folder: Path, *, count: int, 
         cwd=ROOT,
         env=dict(environment),
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
     )
     output, _ = await process.communicate()
     begun: dict[str, float] = json.loads(output)
@@ -120,6 +121,7 @@ def _environment(stack: RunningStack, folder: Path) -> dict[str, str]:
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_API_URL": stack.prefect_api_url,
         "PREFECT_API_AUTH_STRING": stack.prefect_auth,
+        "PREFECT_LOGGING_LEVEL": "ERROR",
         "DO_NOT_TRACK": "1",
     }
 
