@@ -99,7 +99,7 @@ class Tunnel:
         self._guard.check_url(head.url)
         port = head.url.port or DEFAULT_PORTS[head.url.scheme]
         async with asyncio.timeout(CONNECT_SECONDS):
-            addresses = await self._guard.addresses(head.url.host, port)
+            addresses = await self._guard.addresses(head.url.raw_host.decode("ascii"), port)
             failure = OSError("no address")
             for address in addresses[:MAX_ADDRESSES_TRIED]:
                 try:

@@ -51,6 +51,7 @@ POLARS_READERS = {
     "agents/data/reading.py": "kept datasets",
     "agents/data/remote/postgres.py": "a file that a run has staged itself",
     "agents/data/remote/sqlite.py": "the same",
+    "agents/data/run.py": "a file that it has staged itself",
     "agents/data/scanning.py": "files found under the data roots or fetched; object stores, through the guard's tunnel",
     "agents/data/writing.py": "a file that it has staged itself",
     "flows/runtime/items.py": "a kept dataset",
