@@ -12,10 +12,12 @@ import structlog
 
 from deployments.worker import child
 from deployments.worker.messages import LINE_LIMIT_BYTES, receive, send
+from flows.runtime.record import unbroken
 
 PRELOAD = "deployments.worker.preload"
 START_SECONDS = 60.0
 STARTS = 3
+FIRST_DELAY_SECONDS = 0.1
 Target = Callable[[socket.socket], None]
 """What a process runs: it serves the other end of the socket until that is closed."""
 
@@ -40,17 +42,23 @@ class WarmProcess:
         """Forks a process and waits until it is ready; raises `TimeoutError` or `ConnectionError`."""
         ours, theirs = socket.socketpair()
         process = context.Process(target=target, args=(theirs,), name="turbocat-warm", daemon=True)
-        await asyncio.to_thread(process.start)
-        theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT_BYTES)
         try:
-            async with asyncio.timeout(START_SECONDS):
-                if await receive(reader) is None:
-                    raise ConnectionError("a warm process ended while it started; its log says why")
+            await unbroken(asyncio.to_thread(process.start))
+            theirs.close()
+            reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT_BYTES)
+            try:
+                async with asyncio.timeout(START_SECONDS):
+                    if await receive(reader) is None:
+                        raise ConnectionError("a warm process ended while it started; its log says why")
+            except BaseException:
+                writer.close()
+                raise
         except BaseException:
-            writer.close()
-            process.kill()
-            await asyncio.to_thread(process.join)
+            theirs.close()
+            ours.close()
+            if process.pid is not None:
+                process.kill()
+                await asyncio.to_thread(process.join)
             raise
         return cls(process, reader, writer)
 
@@ -141,10 +149,9 @@ class WarmPool:
         self._joined = asyncio.Condition()
 
     async def start(self) -> None:
-        """Starts all processes and keeps them alive from then on."""
-        for _ in range(self._size):
-            await self._first()
-        self._keepers = [asyncio.create_task(self._keep(process)) for process in self._processes]
+        """Returns when one process is ready: runs that wait need no more. The others follow; all are kept alive."""
+        await self._first()
+        self._keepers = [asyncio.create_task(self._keep(self._processes[0])), asyncio.create_task(self._fill())]
 
     async def stop(self, grace_seconds: float) -> None:
         """Stops replacing processes, then stops them all at once."""
@@ -190,6 +197,12 @@ class WarmPool:
                 return
         await self._add()
 
+    async def _fill(self) -> None:
+        """One after another, beside runs that may be going on by now."""
+        for _ in range(self._size - 1):
+            process, _ = await self._replacement(FIRST_DELAY_SECONDS)
+            self._keepers.append(asyncio.create_task(self._keep(process)))
+
     async def _add(self) -> WarmProcess:
         process = await WarmProcess.start(self._context, self._target)
         async with self._joined:
@@ -198,7 +211,7 @@ class WarmPool:
         return process
 
     async def _keep(self, process: WarmProcess) -> None:
-        delay = 0.1
+        delay = FIRST_DELAY_SECONDS
         while True:
             await process.ended()
             log.warning("warm_process_died", pid=process.pid)
@@ -210,7 +223,7 @@ class WarmPool:
     async def _replacement(self, delay: float) -> tuple[WarmProcess, float]:
         while True:
             try:
-                return await self._add(), 0.1
+                return await self._add(), FIRST_DELAY_SECONDS
             except (OSError, TimeoutError):
                 log.exception("warm_process_did_not_start", retry_in_seconds=delay)
                 await asyncio.sleep(delay)

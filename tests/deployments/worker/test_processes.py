@@ -19,8 +19,15 @@ NOTHING = "json"
 async def pool() -> AsyncIterator[WarmPool]:
     warm = WarmPool(2, target=warm_child.main, preload=NOTHING)
     await warm.start()
+    await full(warm)
     yield warm
     await warm.stop(5)
+
+
+async def full(pool: WarmPool) -> None:
+    async with asyncio.timeout(20):
+        while len(pool.living) < 2:
+            await pool.changed()
 
 
 def a_run(run_id: str, name: str = "quick") -> dict[str, Any]:
@@ -55,10 +62,8 @@ async def test_the_least_loaded_process_is_taken(pool: WarmPool) -> None:
 async def test_runs_of_a_process_that_dies_are_lost_and_it_is_replaced(pool: WarmPool) -> None:
     process = await pool.take()
     assert await process.run(a_run("one", "die"), "w") == LOST
-    async with asyncio.timeout(20):
-        pids = {(await pool.take()).pid for _ in range(3)}
-        while len(pool.living) < 2:
-            await pool.changed()
+    pids = {(await pool.take()).pid for _ in range(3)}
+    await full(pool)
     assert process.pid not in pids
     assert await (await pool.take()).run(a_run("two"), "w") == 0
 
@@ -73,9 +78,20 @@ async def test_a_killed_process_is_noticed_while_it_holds_a_run(pool: WarmPool) 
         assert await held == LOST
 
 
+async def test_one_process_is_enough_to_begin_and_the_others_follow() -> None:
+    warm = WarmPool(3, target=warm_child.main, preload=NOTHING)
+    await warm.start()
+    assert len(warm.living) == 1
+    assert await (await warm.take()).run(a_run("one"), "w") == 0
+    await full(warm)
+    await warm.stop(5)
+    assert warm.living == []
+
+
 async def test_stopping_leaves_no_process() -> None:
     warm = WarmPool(2, target=warm_child.main, preload=NOTHING)
     await warm.start()
+    await full(warm)
     pids = [process.pid for process in warm.living]
     await warm.stop(5)
     assert len(pids) == 2
