@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,18 +54,21 @@ class Stored:
         )
 
 
-class LocalResultStore:
-    """Implements `flows.runtime.ports.ResultStore` over a folder."""
+class StagedResults(ABC):
+    """What stores share: a caller writes a file into `staging` of a local folder, and the store takes it in from there.
 
-    def __init__(self, root: Path) -> None:
-        self._root = root.resolve()
-        self._staging = self._root / "staging"
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._root.chmod(0o700)  # code of tenants may run as another user of this machine
+    Implements `flows.runtime.ports.ResultStore` where `locate` and `_take_in` are given; both block.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._staging = self._folder / "staging"
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.chmod(0o700)  # code of tenants may run as another user of this machine
         self._staging.mkdir(exist_ok=True)
 
     def stage(self, suffix: str = ".parquet") -> Path:
-        """A fresh path beside the stored files, to be written by the caller."""
+        """A fresh local path, to be written by the caller."""
         return self._staging / f"{uuid4().hex}{suffix}"
 
     async def keep(self, staged: Path, *, rows: int, columns: dict[str, str]) -> DatasetRef:
@@ -78,14 +82,14 @@ class LocalResultStore:
 
     async def read_json(self, uri: str) -> bytes:
         """The bytes behind a uri that `keep_json` returned."""
-        return await asyncio.to_thread(self.locate(uri).read_bytes)
+        return await asyncio.to_thread(self._read, uri)
 
+    @abstractmethod
     def locate(self, uri: str) -> Path:
-        """The file behind a uri; raises `InputInvalid` for anything that this store never gave out."""
-        path = self._root / key_of(uri)
-        if not path.is_file():
-            raise gone(uri)
-        return path
+        """The file behind a uri; raises `InputInvalid` for anything that no store gave out or that is gone."""
+
+    @abstractmethod
+    def _take_in(self, staged: Path) -> Stored: ...
 
     def _write_json(self, payload: bytes) -> str:
         staged = self.stage(".json")
@@ -93,10 +97,23 @@ class LocalResultStore:
             staged.write_bytes(payload)
         return self._take_in(staged).uri
 
+    def _read(self, uri: str) -> bytes:
+        return self.locate(uri).read_bytes()
+
+
+class LocalResultStore(StagedResults):
+    """Keeps them in the folder itself."""
+
+    def locate(self, uri: str) -> Path:
+        path = self._folder / key_of(uri)
+        if not path.is_file():
+            raise gone(uri)
+        return path
+
     def _take_in(self, staged: Path) -> Stored:
         with whole_or_gone(staged):
             stored = flush_and_hash(staged)
-            target = self._root / stored.key
+            target = self._folder / stored.key
             target.parent.mkdir(exist_ok=True)
             staged.replace(target)
         return stored

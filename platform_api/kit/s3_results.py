@@ -5,22 +5,19 @@ that a local copy is never stale: a step that reads what another worker wrote fe
 Polars reads the copy lazily, columns and rows that it needs alone. The copies are bounded; the oldest go first.
 """
 
-import asyncio
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
 from agents.errors import AgentError, ConnectionFailed
-from agents.result import DatasetRef
-from platform_api.kit.result_store import Stored, flush_and_hash, gone, key_of, whole_or_gone
+from platform_api.kit.result_store import StagedResults, Stored, flush_and_hash, gone, key_of
 
 IN_USE_SECONDS = 3600
 """A copy that was asked for within this time is not removed: a query may be about to open it."""
@@ -30,60 +27,32 @@ _CHUNK_BYTES = 4 << 20
 _REFUSED = (PermissionDeniedError, UnauthenticatedError)
 
 
-class S3ResultStore:
-    """Implements `flows.runtime.ports.ResultStore` over `bucket`; `name` is what messages call it."""
+class S3ResultStore(StagedResults):
+    """Keeps them in `bucket`, with copies in the folder `cache`; `name` is what messages call it."""
 
     def __init__(self, bucket: S3Store, cache: Path, *, name: str, cache_bytes: int) -> None:
+        super().__init__(cache)
         self._bucket = bucket
         self._name = name
-        self._cache = cache.resolve()
         self._cache_bytes = cache_bytes
-        self._staging = self._cache / "staging"
-        self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._cache.chmod(0o700)  # code of tenants may run as another user of this machine
-        self._staging.mkdir(exist_ok=True)
-
-    def stage(self, suffix: str = ".parquet") -> Path:
-        """A fresh local path, to be written by the caller."""
-        return self._staging / f"{uuid4().hex}{suffix}"
-
-    async def keep(self, staged: Path, *, rows: int, columns: dict[str, str]) -> DatasetRef:
-        """Takes a staged file in; its old path is gone afterwards."""
-        stored = await asyncio.to_thread(self._take_in, staged)
-        return stored.as_dataset(rows=rows, columns=columns)
-
-    async def keep_json(self, payload: bytes) -> str:
-        """Stores JSON and returns its uri."""
-        return await asyncio.to_thread(self._write_json, payload)
-
-    async def read_json(self, uri: str) -> bytes:
-        """The bytes behind a uri that `keep_json` returned."""
-        path = await asyncio.to_thread(self.locate, uri)
-        return await asyncio.to_thread(path.read_bytes)
 
     def locate(self, uri: str) -> Path:
         """A local copy of the file behind a uri; blocks while it is fetched, so call it in a thread.
 
         Raises `InputInvalid` for anything that no store gave out or that is gone, and `ConnectionFailed`.
         """
-        copy = self._cache / key_of(uri)
+        copy = self._folder / key_of(uri)
         if _touched(copy):
             return copy
         self._fetch(uri, copy)
         return copy
-
-    def _write_json(self, payload: bytes) -> str:
-        staged = self.stage(".json")
-        with whole_or_gone(staged):
-            staged.write_bytes(payload)
-        return self._take_in(staged).uri
 
     def _take_in(self, staged: Path) -> Stored:
         stored = flush_and_hash(staged)
         with self._understood("written"):
             if not self._has(stored):
                 obstore.put(self._bucket, stored.key, staged)
-        self._admit(staged, self._cache / stored.key)
+        self._admit(staged, self._folder / stored.key)
         return stored
 
     def _has(self, stored: Stored) -> bool:
@@ -125,7 +94,7 @@ class S3ResultStore:
             left -= size
 
     def _copies(self) -> Iterator[Path]:
-        return (each for each in self._cache.glob("[0-9a-f][0-9a-f]/*") if each.is_file())
+        return (each for each in self._folder.glob("[0-9a-f][0-9a-f]/*") if each.is_file())
 
     @contextmanager
     def _understood(self, what: str, uri: str = "") -> Iterator[None]:
