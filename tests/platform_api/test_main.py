@@ -101,5 +101,6 @@ async def test_uses_of_keys_are_written_while_the_process_lives(
     app, key = create_app(settings), await a_key(sessions)
     async with LifespanManager(app), asyncio.timeout(10):
         platform_of(app).key_usage.note(key.id)
-        while await uses(sessions, key) == 0:  # noqa: ASYNC110  # a table has no event
+        while (written := await uses(sessions, key)) == 0:  # noqa: ASYNC110  # a table has no event
             await asyncio.sleep(0.01)
+        assert written == 1

@@ -131,9 +131,11 @@ async def test_tokens_are_told_live_and_leave_no_number(run: Running, sessions: 
 async def test_a_heartbeat_comes_while_nothing_happens(run: Running) -> None:
     url, headers = f"/api/v1{run.path}", run.api.headers
     async with asyncio.timeout(10), run.api.client.stream("GET", url, headers=headers) as answer:
-        async for piece in answer.aiter_text():
-            if piece.startswith(":"):
+        heard = ""
+        async for heard in answer.aiter_text():
+            if heard.startswith(":"):
                 break
+        assert heard.startswith(":")
 
 
 async def test_a_stream_ends_with_its_session(run: Running, sessions: Sessions) -> None:
@@ -241,6 +243,7 @@ async def test_a_client_that_takes_nothing_is_left(run: Running, server: Served)
         for _ in range(10):
             await run.log(*("x" * 60_000 for _ in range(20)))
         await until(left)
+        assert await left()
 
 
 async def test_one_stream_too_many_is_refused(run: Running, server: Served) -> None:

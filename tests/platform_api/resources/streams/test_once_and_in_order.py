@@ -71,16 +71,22 @@ def small_pages() -> Iterator[None]:
 @given(commits=COMMITS, clients=st.lists(BREAKS, min_size=1, max_size=4))
 def test_every_entry_once_and_in_order(database_url: str, commits: list[object], clients: list[list[int]]) -> None:
     with small_pages():
-        asyncio.run(_check(DatabaseSettings(url=database_url), commits, clients))
+        last, heard = asyncio.run(_interleaved(DatabaseSettings(url=database_url), commits, clients))
+    expected = [str(number) for number in range(1, last + 1)]
+    for each in heard:
+        assert each == expected
 
 
-async def _check(database: DatabaseSettings, commits: list[object], clients: list[list[int]]) -> None:
+async def _interleaved(
+    database: DatabaseSettings, commits: list[object], clients: list[list[int]]
+) -> tuple[int, list[list[str]]]:
+    """The highest number that was written, and what each client heard."""
     engine = create_engine(database, application_name="tests")
     sessions = session_maker(engine)
     streams = EventStreams(StreamSettings(), sessions, Hub(libpq_url(database)), CollectorRegistry())
     try:
         async with asyncio.timeout(60):
-            await _interleave(sessions, streams, commits, clients)
+            return await _interleave(sessions, streams, commits, clients)
     finally:
         await streams.aclose()
         await engine.dispose()
@@ -88,7 +94,7 @@ async def _check(database: DatabaseSettings, commits: list[object], clients: lis
 
 async def _interleave(
     sessions: Sessions, streams: EventStreams, commits: list[object], clients: list[list[int]]
-) -> None:
+) -> tuple[int, list[list[str]]]:
     tenant = await create_tenant(sessions)
     execution = await create_execution(sessions, tenant)
     user = await create_user(sessions, tenant)
@@ -134,6 +140,4 @@ async def _interleave(
             return (await session.get_one(Execution, execution.id)).last_seq
 
     last, *heard = await asyncio.gather(write(), *(listen(breaks) for breaks in clients))
-    expected = [str(number) for number in range(1, last + 1)]
-    for each in heard:
-        assert each == expected
+    return last, heard
