@@ -83,10 +83,10 @@ def write_workbook(frame: pl.LazyFrame, path: Path) -> None:
         for column, name in enumerate(schema):
             sheet.write_string(0, column, _short_enough(name), bold)
         sheet.freeze_panes(1, 0)
-        for start in range(0, rows, BATCH_ROWS):
-            for number, row in enumerate(frame.slice(start, BATCH_ROWS).collect().iter_rows(), start + 1):
-                for column, value in enumerate(row):
-                    _write(sheet, number, column, value, formats[column])
+        batches = frame.collect_batches(chunk_size=BATCH_ROWS)
+        for number, row in enumerate((row for batch in batches for row in batch.iter_rows()), 1):
+            for column, value in enumerate(row):
+                _write(sheet, number, column, value, formats[column])
 
 
 def _format(book: Any, dtype: pl.DataType) -> Any:

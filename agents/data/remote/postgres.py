@@ -87,15 +87,10 @@ async def _copy(connection: psycopg.AsyncConnection, name: sql.Identifier, table
         connection.cursor() as cursor,
         cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(name, columns)) as copy,
     ):
-        start = 0
-        while rows := await asyncio.to_thread(_rows, frame, start):
-            for row in rows:
+        batches = await asyncio.to_thread(lambda: iter(frame.collect_batches(chunk_size=COPY_ROWS)))
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            for row in batch.rows():
                 await copy.write_row(row)
-            start += len(rows)
-
-
-def _rows(frame: pl.LazyFrame, start: int) -> list[tuple[Any, ...]]:
-    return frame.slice(start, COPY_ROWS).collect().rows()
 
 
 def _create(name: sql.Identifier, schema: pl.Schema) -> sql.Composed:

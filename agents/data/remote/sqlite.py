@@ -50,9 +50,9 @@ def write_table(sink: TableSink, database: Path, table: Path, check: Check) -> N
     with _opened(f"{database.as_uri()}?mode=rwc", sink.timeout_seconds, check) as connection:
         connection.execute("BEGIN IMMEDIATE")
         _make_room(connection, sink, name, schema)
-        for start in range(0, int(frame.select(pl.len()).collect().item()), WRITE_ROWS):
-            rows = frame.slice(start, WRITE_ROWS).collect().rows()
-            values = ([_stored(value) for value in row] for row in rows)
+        for batch in frame.collect_batches(chunk_size=WRITE_ROWS):
+            check()
+            values = ([_stored(value) for value in row] for row in batch.rows())
             connection.executemany(f"INSERT INTO {name} ({columns}) VALUES ({places})", values)  # noqa: S608 - quoted
         connection.execute("COMMIT")
 
