@@ -30,7 +30,8 @@ PARTS = (WARM_PROCESS, "API", "Prefect", "worker", "PostgreSQL", WARM_PROCESS)
 POSTGRES_ENDS = (signal.SIGKILL, signal.SIGINT, signal.SIGQUIT)
 """A crash, a restart that waits for nobody, one that does not even say goodbye."""
 PAUSE_SECONDS = (0.5, 3.0)
-FIRST_RUNS = 6
+FIRST_RUNS, MOST_RUNS = 6, 16
+"""A slow machine is longer at the kills, and is not to have more to do for it."""
 BETWEEN_SECONDS = 1.5
 HEALTHY_SECONDS = 120.0
 
@@ -57,7 +58,7 @@ async def test_whatever_dies_the_record_is_true_in_the_end(_round: int, faulty: 
     print(f"TURBOCAT_TEST_FAULT_SEED={seed}")  # what a failure is repeated with
     draw = random.Random(seed)  # repeatable, guards nothing
     breaker = Breaker(stack=faulty.stack, draw=draw)
-    load = Load(live=faulty, workflows=await all_kinds(faulty), pause_seconds=BETWEEN_SECONDS)
+    load = Load(live=faulty, workflows=await all_kinds(faulty), pause_seconds=BETWEEN_SECONDS, most=MOST_RUNS)
     for _ in range(FIRST_RUNS):
         await load.start_one()
     async with asyncio.TaskGroup() as group:

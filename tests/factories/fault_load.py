@@ -16,18 +16,19 @@ Workflow = tuple[dict[str, Any], Any]
 
 @dataclass(kw_only=True)
 class Load:
-    """Starts runs until told to stop; knows what each must give."""
+    """Starts runs until told to stop, `most` at most; knows what each must give."""
 
     live: Live
     workflows: list[Workflow]
     pause_seconds: float
+    most: int
     expected: dict[str, Any] = field(default_factory=dict)
     """Outputs by execution."""
     stopped: bool = False
 
     async def run(self) -> None:
         """Starts one run after another, of each kind in turn."""
-        while not self.stopped:
+        while not self.stopped and len(self.expected) < self.most:
             await self.start_one()
             await asyncio.sleep(self.pause_seconds)
 
