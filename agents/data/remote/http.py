@@ -16,6 +16,7 @@ from agents.errors import AgentTimeout, ConnectionFailed, EgressRefused, HttpSta
 MAX_REDIRECTS = 5
 TIMEOUTS: dict[str, float | None] = {"connect": 10.0, "read": 60.0, "write": 60.0, "pool": 60.0}
 CHUNK = 1 << 20
+FRAMING = ("host", "content-length", "transfer-encoding", "connection")
 _MEDIA_TYPES: dict[str, FileFormat] = {
     "text/csv": "csv",
     "application/csv": "csv",
@@ -79,11 +80,15 @@ class _Parts(httpx2.AsyncByteStream):
 
 
 def _first(method: str, located: Located, added: dict[str, str]) -> Outgoing:
+    """What frames the request is never the config's to say."""
+    url = parse_url(located.url)
     try:
-        url = parse_url(located.url)
-        headers = httpx2.Headers({"host": url.netloc.decode(), **added, **(located.headers or {})})
+        headers = httpx2.Headers(located.headers or {})
     except UnicodeEncodeError:
         raise EgressRefused("headers are plain ASCII text", path="headers") from None
+    for name in FRAMING:
+        headers.pop(name, None)
+    headers.update({"host": url.netloc.decode(), **added})
     return Outgoing(method=method, url=url, headers=headers)
 
 

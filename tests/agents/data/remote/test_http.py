@@ -121,3 +121,12 @@ async def test_a_result_is_sent_by_put(run_remote: RunRemote, server: Server) ->
     server.answers = [reply(403)]
     with pytest.raises(HttpStatusFailed, match=r"^sink: "):
         await run_remote(config)
+
+
+async def test_headers_of_the_config_do_not_frame_the_request(run_remote: RunRemote, server: Server) -> None:
+    server.answers = [reply(200, CSV)]
+    odd = {"Host": "other.example", "Content-Length": "5", "Transfer-Encoding": "chunked", "x-mine": "1"}
+    await run_remote(source(server.url("/t.csv"), headers=odd))
+    got = server.received[0].headers
+    assert (got["host"], got["x-mine"]) == (f"127.0.0.1:{server.port}", "1")
+    assert "transfer-encoding" not in got
