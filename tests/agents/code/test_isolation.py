@@ -77,6 +77,7 @@ async def test_folders_that_are_hard_to_remove_are_removed(run: Run) -> None:
     assert await run(code) == 1
 
 
+@pytest.mark.case(38)
 async def test_files_are_bounded_in_size(run: Run) -> None:
     code = "def main(input):\n    with open('big', 'wb') as file:\n        for _ in range(20): file.write(b'x' * 10**6)"
     with pytest.raises(LimitExceeded) as caught:

@@ -1,6 +1,7 @@
 """Runs at once, runs that are cut off, helpers that are killed: case 40 beyond single programs."""
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -147,6 +148,21 @@ async def test_the_wall_time_ends_everything(backend: LinuxBackend) -> None:
     assert outcome.reason is Reason.TIMEOUT
     assert time.monotonic() - began < 60
     assert soon(lambda: guests() == [])
+
+
+@pytest.mark.case(39)
+async def test_limits_on_time_do_not_follow_the_wall_clock(
+    backend: LinuxBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 39: a clock that jumps back and forth by an hour ends nothing and lengthens nothing."""
+    jumps = itertools.cycle([3600.0, -3600.0, 7200.0])
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
+    slept = await backend.run(python("import time\ndef main(input):\n    time.sleep(0.2)"), WIDE, Silence())
+    assert slept.reason is None
+    assert slept.usage.wall_seconds < 100
+    stopped = await backend.run(python("import time\ntime.sleep(600)"), Limits(wall_seconds=0.3), Silence())
+    assert stopped.reason is Reason.TIMEOUT
 
 
 @pytest.mark.parametrize("prewarmed", [False, True])
