@@ -170,10 +170,13 @@ class Budgets:
         return budget
 
     async def close(self, execution_id: UUID) -> None:
-        """The run is over, or is left to wait."""
+        """The run is over, or is left to wait. What cannot be written is in the log: no run fails of it afterwards."""
         budget = self._open.pop(execution_id, None)
-        if budget is not None:
-            await budget.close()
+        try:
+            if budget is not None:
+                await budget.close()
+        except Exception:
+            log.exception("budget_not_written", execution_id=str(execution_id))
 
 
 def _projects(budget: Budget) -> Iterator[UUID]:
