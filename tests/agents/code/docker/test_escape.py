@@ -66,20 +66,15 @@ async def _run_all(engine: EnginePlace, bait: Bait) -> dict[str, Seen]:
             outcome = await backend.run(program, case.limits, kept)
         return Seen(outcome, kept.printed)
 
-    probe = await backend.probe()
-    cases = [case for case in CASES if case.language in probe.languages]
     try:
-        seen = await asyncio.gather(*(run(case) for case in cases))
+        seen = await asyncio.gather(*map(run, CASES))
     finally:
         await backend.aclose()
-    return {case.name: each for case, each in zip(cases, seen, strict=True)}
+    return {case.name: each for case, each in zip(CASES, seen, strict=True)}
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
 def test_the_attempt_is_contained(case: Case, ran: dict[str, Seen], bait: Bait) -> None:
-    if case.name not in ran:
-        assert case.language is Language.NODE
-        pytest.skip("there is no Node.js here")
     seen = ran[case.name]
     if case.name in OF_ITS_OWN:
         assert set(map(str, seen.result)) <= OF_ITS_OWN[case.name]
