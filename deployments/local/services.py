@@ -13,6 +13,12 @@ from deployments.local.ports import LOOPBACK, port_of
 from deployments.local.probes import announced, answers, both
 from deployments.local.process import Command
 
+UNHURRIED = {
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "15",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
+}
+"""Rounds of Prefect's server that cost CPU each 5 s for what nobody waits for; who sets them otherwise is heard."""
+
 PACKAGED_DATA = Path(deployments.__file__).parent / "demo" / "data"
 DATABASES = ("turbocat", "prefect")
 
@@ -75,7 +81,7 @@ def prefect_environment(plan: Blueprint) -> dict[str, str]:
         "PREFECT_API_AUTH_STRING": plan.keys["PREFECT_API_AUTH_STRING"],
     }
     base = {name: value for name, value in plan.given.items() if name not in ("DATABASE_URL", *plan.keys)}
-    return composed(base, settings)
+    return composed(UNHURRIED, base, settings)
 
 
 def api_command(plan: Blueprint) -> Command:
