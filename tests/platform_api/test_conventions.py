@@ -163,7 +163,7 @@ class TestCors:
     async def test_a_method_or_header_that_is_not_ours_is_refused(self, client: httpx.AsyncClient) -> None:
         for asked in ({"Access-Control-Request-Method": "TRACE"}, {"Access-Control-Request-Headers": "x-evil"}):
             headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET", **asked}
-            error_of(await client.options(ME, headers=headers), 400, "VALIDATION_ERROR")
+            assert error_of(await client.options(ME, headers=headers), 400, "VALIDATION_ERROR")
 
 
 class TestHttps:
@@ -177,12 +177,14 @@ class TestHttps:
 
     async def test_writing_is_refused_since_it_was_readable(self, settings: Settings) -> None:
         async with serving(settings, force_https=True) as client:
-            error_of(await client.post(LOGIN, json={"email": "a@example.com", "password": "x"}), 403, "FORBIDDEN")
+            assert error_of(
+                await client.post(LOGIN, json={"email": "a@example.com", "password": "x"}), 403, "FORBIDDEN"
+            )
 
     @pytest.mark.parametrize("host", ["evil.example/x", "a b", "", "evil.example\\@api"])
     async def test_no_redirect_is_made_of_a_crooked_host(self, settings: Settings, host: str) -> None:
         async with serving(settings, force_https=True) as client:
-            error_of(await client.get(ME, headers={"Host": host}), 403, "FORBIDDEN")
+            assert error_of(await client.get(ME, headers={"Host": host}), 403, "FORBIDDEN")
 
     async def test_probes_are_for_balancers_inside(self, settings: Settings) -> None:
         async with serving(settings, force_https=True) as client:
@@ -227,19 +229,21 @@ class TestBodies:
         workflow = await api.active_workflow()
         path = f"/api/v1/workflows/{workflow['id']}/execute"
         body = orjson.dumps({"inputs": {"text": "x" * 10_485_760}})
-        error_of(await api.client.post(path, content=body, headers={**api.headers, **JSON}), 413, "PAYLOAD_TOO_LARGE")
+        assert error_of(
+            await api.client.post(path, content=body, headers={**api.headers, **JSON}), 413, "PAYLOAD_TOO_LARGE"
+        )
 
         async def chunks() -> AsyncIterator[bytes]:
             for start in range(0, len(body), 65_536):
                 yield body[start : start + 65_536]
 
-        error_of(
+        assert error_of(
             await api.client.post(path, content=chunks(), headers={**api.headers, **JSON}), 413, "PAYLOAD_TOO_LARGE"
         )
 
     @pytest.mark.parametrize("path", ["/api/v1/agents", LOGIN, "/api/v1/x/execute", "/api/v1/workflows/x/execute/"])
     async def test_other_paths_have_the_small_limit(self, client: httpx.AsyncClient, path: str) -> None:
-        error_of(await client.post(path, content=b" " * 1_048_577, headers=JSON), 413, "PAYLOAD_TOO_LARGE")
+        assert error_of(await client.post(path, content=b" " * 1_048_577, headers=JSON), 413, "PAYLOAD_TOO_LARGE")
 
     @pytest.mark.case(25)
     async def test_a_hundred_megabytes_leave_memory_flat(self, client: httpx.AsyncClient) -> None:

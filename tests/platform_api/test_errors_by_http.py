@@ -44,7 +44,7 @@ class TestPaths:
         ["/", "/nothing", "/api/v1/nothing", "/api/v1/users/me/", "/API/V1/users/me", "//health", "/x/health", "/%00"],
     )
     async def test_an_unknown_path(self, client: httpx.AsyncClient, path: str) -> None:
-        error_of(await client.get(path), 404, "NOT_FOUND")
+        assert error_of(await client.get(path), 404, "NOT_FOUND")
 
     async def test_a_wrong_method_names_every_right_one(self, client: httpx.AsyncClient) -> None:
         answer = await client.delete("/api/v1/users/me")
@@ -84,7 +84,7 @@ class TestPaths:
     async def test_a_nul_in_a_query_is_no_500(self, client: httpx.AsyncClient) -> None:
         member = await register(client)
         answer = await client.get("/api/v1/audit-logs?action=a%00b", headers=member.headers)
-        error_of(answer, 400, "VALIDATION_ERROR")
+        assert error_of(answer, 400, "VALIDATION_ERROR")
 
 
 class TestBodies:
@@ -124,7 +124,7 @@ class TestBodies:
 
     @pytest.mark.parametrize("body", [[], "text", 1, None, True])
     async def test_json_that_is_no_object(self, client: httpx.AsyncClient, body: object) -> None:
-        error_of(await client.post(LOGIN, content=json.dumps(body), headers=JSON), 400, "VALIDATION_ERROR")
+        assert error_of(await client.post(LOGIN, content=json.dumps(body), headers=JSON), 400, "VALIDATION_ERROR")
 
     async def test_a_rejected_value_is_not_repeated(self, client: httpx.AsyncClient) -> None:
         answer = await client.post(LOGIN, json={"email": "a@example.com", "password": {"secret": "hunter2"}})
@@ -134,7 +134,7 @@ class TestBodies:
     @pytest.mark.case(25)
     async def test_an_announced_size_over_the_limit(self, client: httpx.AsyncClient) -> None:
         answer = await client.post(LOGIN, content=b" " * 1_048_577, headers=JSON)
-        error_of(answer, 413, "PAYLOAD_TOO_LARGE")
+        assert error_of(answer, 413, "PAYLOAD_TOO_LARGE")
 
     @pytest.mark.case(25)
     async def test_a_size_over_the_limit_that_was_not_announced(self, client: httpx.AsyncClient) -> None:
@@ -154,7 +154,7 @@ class TestBodies:
             for part in (b'{"email": "nobody@exam', b'ple.com", "pass', b'word": "x"}'):
                 yield part
 
-        error_of(await client.post(LOGIN, content=chunks(), headers=JSON), 401, "INVALID_CREDENTIALS")
+        assert error_of(await client.post(LOGIN, content=chunks(), headers=JSON), 401, "INVALID_CREDENTIALS")
 
     @pytest.mark.case(24)
     @pytest.mark.parametrize(
@@ -166,18 +166,18 @@ class TestBodies:
     )
     async def test_anything_but_json(self, client: httpx.AsyncClient, content_type: str) -> None:
         answer = await client.post(LOGIN, content=b'{"email": "x"}', headers={"Content-Type": content_type})
-        error_of(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+        assert error_of(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
 
     @pytest.mark.case(25)
     async def test_a_compressed_body(self, client: httpx.AsyncClient) -> None:
         headers = {**JSON, "Content-Encoding": "gzip"}
         answer = await client.post(LOGIN, content=gzip.compress(b"{}"), headers=headers)
-        error_of(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+        assert error_of(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
 
     async def test_json_with_its_charset_is_fine(self, client: httpx.AsyncClient) -> None:
         body = json.dumps({"email": "nobody@example.com", "password": "\U0001f511 x"}).encode()
         answer = await client.post(LOGIN, content=body, headers={"Content-Type": 'application/json; charset="UTF-8"'})
-        error_of(answer, 401, "INVALID_CREDENTIALS")
+        assert error_of(answer, 401, "INVALID_CREDENTIALS")
 
 
 class TestFailures:

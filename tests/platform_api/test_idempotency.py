@@ -132,7 +132,7 @@ async def test_an_api_key_gets_no_answer_that_another_credential_was_given(api: 
 
 async def test_a_replay_needs_the_permission_too(api: Api, sessions: Sessions, settings: Settings) -> None:
     other = await colleague(api, sessions, settings, TenantRole.VIEWER)
-    error_of(await keyed(other, "key-1", "/agents", agent_body()), 403, "FORBIDDEN")
+    assert error_of(await keyed(other, "key-1", "/agents", agent_body()), 403, "FORBIDDEN")
 
 
 async def test_after_a_day_the_key_is_free_and_old_rows_go(api: Api, sessions: Sessions) -> None:

@@ -87,7 +87,7 @@ async def test_with_a_token_nobody_reads_without_it(settings: Settings, sent: st
         transport = httpx.ASGITransport(application)
         async with httpx.AsyncClient(transport=transport, base_url="http://api.example.com") as client:
             headers: Any = {} if sent is None else {"Authorization": sent.encode("latin-1")}
-            error_of(await client.get("/metrics", headers=headers), 401, "UNAUTHENTICATED")
+            assert error_of(await client.get("/metrics", headers=headers), 401, "UNAUTHENTICATED")
 
 
 async def test_with_a_token_anybody_reads_who_has_it(settings: Settings) -> None:

@@ -103,7 +103,7 @@ async def test_a_token_of_somebody_who_left_is_worth_nothing(client: httpx.Async
     async with system_scope(sessions) as scope:
         gone = update(Membership).where(col(Membership.user_id) == UUID(member.user["id"]))
         await scope.session.execute(gone.values(deleted_at=clock.now()))
-    error_of(await client.get("/api/v1/users/me", headers=member.headers), 401, "UNAUTHENTICATED")
+    assert error_of(await client.get("/api/v1/users/me", headers=member.headers), 401, "UNAUTHENTICATED")
 
 
 async def test_a_token_of_somebody_deactivated_is_worth_nothing(client: httpx.AsyncClient, sessions: Sessions) -> None:
@@ -111,9 +111,9 @@ async def test_a_token_of_somebody_deactivated_is_worth_nothing(client: httpx.As
     async with system_scope(sessions) as scope:
         asleep = update(User).where(col(User.id) == UUID(member.user["id"])).values(is_active=False)
         await scope.session.execute(asleep)
-    error_of(await client.get("/api/v1/users/me", headers=member.headers), 401, "UNAUTHENTICATED")
+    assert error_of(await client.get("/api/v1/users/me", headers=member.headers), 401, "UNAUTHENTICATED")
     login = {"email": member.email, "password": member.password}
-    error_of(await client.post("/api/v1/auth/login", json=login), 401, "INVALID_CREDENTIALS")
+    assert error_of(await client.post("/api/v1/auth/login", json=login), 401, "INVALID_CREDENTIALS")
 
 
 class TestDocument:

@@ -72,13 +72,13 @@ async def test_scopes_never_widen_a_role(client: httpx.AsyncClient, sessions: Se
     await change(sessions, Membership, col(Membership.user_id) == UUID(member.user["id"]), role="VIEWER")
     key, _ = await store_key(sessions, member, scopes=["tenants:update", "users:read"])
     answer = await client.patch(TENANT, json={"name": "Mine"}, headers={"X-API-Key": key})
-    error_of(answer, 403, "FORBIDDEN")
+    assert error_of(answer, 403, "FORBIDDEN")
 
 
 async def test_a_key_without_scopes_may_nothing(client: httpx.AsyncClient, sessions: Sessions) -> None:
     member = await register(client)
     key, _ = await store_key(sessions, member, scopes=[])
-    error_of(await client.get(TENANT, headers={"X-API-Key": key}), 403, "FORBIDDEN")
+    assert error_of(await client.get(TENANT, headers={"X-API-Key": key}), 403, "FORBIDDEN")
 
 
 async def test_a_projects_key_is_a_machine_and_nobody(client: httpx.AsyncClient, sessions: Sessions) -> None:
@@ -105,7 +105,7 @@ async def test_a_key_that_is_over_is_worth_nothing(
 ) -> None:
     member = await register(client)
     key, _ = await store_key(sessions, member, project=project, **values)
-    error_of(await client.get(TENANT, headers={"X-API-Key": key}), 401, "UNAUTHENTICATED")
+    assert error_of(await client.get(TENANT, headers={"X-API-Key": key}), 401, "UNAUTHENTICATED")
 
 
 @pytest.mark.parametrize("project", [True, False])
@@ -113,7 +113,7 @@ async def test_a_key_dies_with_its_owner(client: httpx.AsyncClient, sessions: Se
     member = await register(client)
     key, _ = await store_key(sessions, member, project=project)
     await change(sessions, User, col(User.id) == UUID(member.user["id"]), is_active=False)
-    error_of(await client.get(TENANT, headers={"X-API-Key": key}), 401, "UNAUTHENTICATED")
+    assert error_of(await client.get(TENANT, headers={"X-API-Key": key}), 401, "UNAUTHENTICATED")
 
 
 @pytest.mark.parametrize("project", [True, False])
@@ -125,7 +125,7 @@ async def test_a_key_dies_with_the_membership_of_its_owner(
     key, _ = await store_key(sessions, member, project=project)
     condition = col(Membership.user_id) == UUID(member.user["id"])
     await change(sessions, Membership, condition, deleted_at=clock.now())
-    error_of(await client.get(TENANT, headers={"X-API-Key": key}), 401, "UNAUTHENTICATED")
+    assert error_of(await client.get(TENANT, headers={"X-API-Key": key}), 401, "UNAUTHENTICATED")
 
 
 async def test_a_projects_key_dies_with_its_project(client: httpx.AsyncClient, sessions: Sessions) -> None:
@@ -133,14 +133,14 @@ async def test_a_projects_key_dies_with_its_project(client: httpx.AsyncClient, s
     key, _ = await store_key(sessions, member, project=True)
     condition = col(Project.tenant_id) == UUID(member.tenant["id"])
     await change(sessions, Project, condition, deleted_at=clock.now())
-    error_of(await client.get(TENANT, headers={"X-API-Key": key}), 401, "UNAUTHENTICATED")
+    assert error_of(await client.get(TENANT, headers={"X-API-Key": key}), 401, "UNAUTHENTICATED")
 
 
 @pytest.mark.parametrize("key", ["", "x", "tc_", "tc_ab12_" + "0" * 64, "cla_" + "0" * 36, "%00", "x" * 5000])
 async def test_what_is_no_key(client: httpx.AsyncClient, key: str) -> None:
-    error_of(await client.get(TENANT, headers={"X-API-Key": key}), 401, "UNAUTHENTICATED")
+    assert error_of(await client.get(TENANT, headers={"X-API-Key": key}), 401, "UNAUTHENTICATED")
 
 
 @pytest.mark.parametrize("header", ["Basic YTpi", "Bearer", "Bearer ", "bearer x", "Token x", "Bearer a b"])
 async def test_what_is_no_bearer(client: httpx.AsyncClient, header: str) -> None:
-    error_of(await client.get(TENANT, headers={"Authorization": header}), 401, "UNAUTHENTICATED")
+    assert error_of(await client.get(TENANT, headers={"Authorization": header}), 401, "UNAUTHENTICATED")

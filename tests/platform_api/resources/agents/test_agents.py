@@ -131,7 +131,7 @@ class TestCreate:
         assert error["details"][0]["path"].startswith(field)
 
     async def test_needs_a_caller(self, client: httpx.AsyncClient) -> None:
-        error_of(await client.post("/api/v1/agents", json=agent_body()), 401, "UNAUTHENTICATED")
+        assert error_of(await client.post("/api/v1/agents", json=agent_body()), 401, "UNAUTHENTICATED")
 
 
 class TestList:
@@ -239,7 +239,9 @@ class TestUpdate:
     @pytest.mark.parametrize("tag", ["latest", '"one"', '"1", "2"', '"99999999999"'])
     async def test_refuses_an_if_match_that_is_no_version(self, api: Api, tag: str) -> None:
         agent = await api.made("/agents", agent_body())
-        error_of(await api.patch(f"/agents/{agent['id']}", {"name": "X"}, **{"If-Match": tag}), 400, "VALIDATION_ERROR")
+        assert error_of(
+            await api.patch(f"/agents/{agent['id']}", {"name": "X"}, **{"If-Match": tag}), 400, "VALIDATION_ERROR"
+        )
 
 
 class TestLifecycle:
@@ -267,12 +269,12 @@ class TestLifecycle:
         agent = await api.made("/agents", agent_body())
         for status in path:
             await api.patch(f"/agents/{agent['id']}", {"status": status})
-        error_of(await api.patch(f"/agents/{agent['id']}", {"status": refused}), 409, "INVALID_STATE")
+        assert error_of(await api.patch(f"/agents/{agent['id']}", {"status": refused}), 409, "INVALID_STATE")
 
     async def test_what_is_archived_cannot_change(self, api: Api) -> None:
         agent = await api.made("/agents", agent_body())
         await api.patch(f"/agents/{agent['id']}", {"status": "ARCHIVED"})
-        error_of(await api.patch(f"/agents/{agent['id']}", {"name": "X"}), 409, "INVALID_STATE")
+        assert error_of(await api.patch(f"/agents/{agent['id']}", {"name": "X"}), 409, "INVALID_STATE")
 
 
 class TestDelete:

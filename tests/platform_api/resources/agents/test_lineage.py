@@ -75,12 +75,12 @@ class TestDuplicate:
         path = f"/agents/{source['id']}/duplicate"
         viewer = await colleague(api, sessions, settings, TenantRole.VIEWER)
         editor = await colleague(api, sessions, settings, TenantRole.EDITOR)
-        error_of(await viewer.post(path), 403, "FORBIDDEN")
-        error_of(await editor.post(path), 403, "FORBIDDEN")
-        error_of(await (await by_key(api, sessions, "agents:read")).post(path), 403, "FORBIDDEN")
-        error_of(await (await owner(client)).post(path), 404, "NOT_FOUND")
-        error_of(await api.post(path, {"version": 9}), 400, "VALIDATION_ERROR")
-        error_of(await api.post(path, {"name": ""}), 400, "VALIDATION_ERROR")
+        assert error_of(await viewer.post(path), 403, "FORBIDDEN")
+        assert error_of(await editor.post(path), 403, "FORBIDDEN")
+        assert error_of(await (await by_key(api, sessions, "agents:read")).post(path), 403, "FORBIDDEN")
+        assert error_of(await (await owner(client)).post(path), 404, "NOT_FOUND")
+        assert error_of(await api.post(path, {"version": 9}), 400, "VALIDATION_ERROR")
+        assert error_of(await api.post(path, {"name": ""}), 400, "VALIDATION_ERROR")
 
     async def test_is_in_the_audit_log(self, api: Api) -> None:
         copy = await copied(api, await api.made("/agents", agent_body()))

@@ -88,8 +88,8 @@ class TestList:
 
     async def test_others_see_nothing(self, run: Running, settings: Settings, client: httpx.AsyncClient) -> None:
         artifact, stranger = await dataset(run, settings), await owner(client)
-        error_of(await stranger.get(f"/executions/{run.id}/artifacts"), 404, "NOT_FOUND")
-        error_of(await stranger.get(f"/artifacts/{artifact}"), 404, "NOT_FOUND")
+        assert error_of(await stranger.get(f"/executions/{run.id}/artifacts"), 404, "NOT_FOUND")
+        assert error_of(await stranger.get(f"/artifacts/{artifact}"), 404, "NOT_FOUND")
 
 
 async def _took_over(api: Api, sessions: Sessions, step_run_id: UUID) -> Running:
@@ -255,7 +255,7 @@ class TestConversion:
     @pytest.mark.parametrize("wanted", ["xlsx", "", "CSV", "../csv"])
     async def test_a_format_that_there_is_not_is_refused(self, run: Running, settings: Settings, wanted: str) -> None:
         artifact = await dataset(run, settings)
-        error_of(await self.converted(run, artifact, wanted), 400, "VALIDATION_ERROR")
+        assert error_of(await self.converted(run, artifact, wanted), 400, "VALIDATION_ERROR")
 
     async def test_what_is_no_table_is_not_converted(self, run: Running, settings: Settings) -> None:
         await make_file(settings, run, b"%PNG", name="chart.png", media_type="image/png")

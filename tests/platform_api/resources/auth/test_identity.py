@@ -81,7 +81,7 @@ class TestRegister:
         rest = f"{uuid4().hex}@example.com"
         await register(client, email=f"J\u030c{rest}")
         body = {"email": f"\u01f0{rest}", "password": PASSWORD, "fullName": "Ada Example"}
-        error_of(await client.post("/api/v1/auth/register", json=body), 409, "CONFLICT")
+        assert error_of(await client.post("/api/v1/auth/register", json=body), 409, "CONFLICT")
 
     async def test_a_long_name_makes_a_tenants_name_that_may_be_sent_again(self, client: httpx.AsyncClient) -> None:
         member = await register(client, fullName=f"  {'N' * 200}  ")
@@ -179,13 +179,13 @@ class TestLogin:
     ) -> None:
         member = await register(client)
         answer = await client.post(LOGIN, json={"email": member.email, "password": password})
-        error_of(answer, 401, "INVALID_CREDENTIALS")
+        assert error_of(answer, 401, "INVALID_CREDENTIALS")
 
     async def test_a_longer_password_with_the_same_start_is_wrong(self, client: httpx.AsyncClient) -> None:
         password = "Aa1!" + "x" * 68
         member = await register(client, password=password)
         answer = await client.post(LOGIN, json={"email": member.email, "password": password + "y"})
-        error_of(answer, 401, "INVALID_CREDENTIALS")
+        assert error_of(answer, 401, "INVALID_CREDENTIALS")
 
     @pytest.mark.parametrize("exists", [True, False])
     async def test_five_failures_lock_the_address_for_fifteen_minutes(
@@ -208,7 +208,7 @@ class TestLogin:
         for number in range(6):
             with clock.freeze(start + timedelta(minutes=4 * number)):
                 wrong = await client.post(LOGIN, json={"email": member.email, "password": "Wrong-Pass-1"})
-                error_of(wrong, 401, "INVALID_CREDENTIALS")
+                assert error_of(wrong, 401, "INVALID_CREDENTIALS")
 
     async def test_a_success_starts_the_count_again(self, client: httpx.AsyncClient) -> None:
         member = await register(client)
@@ -272,11 +272,11 @@ class TestRefresh:
         body = {"refreshToken": member.tokens["refreshToken"]}
         successor = (await client.post(REFRESH, json=body)).json()["data"]["tokens"]
         with clock.freeze(clock.now() + REUSE_GRACE + timedelta(seconds=1)):
-            error_of(await client.post(REFRESH, json=body), 401, "TOKEN_REUSED")
+            assert error_of(await client.post(REFRESH, json=body), 401, "TOKEN_REUSED")
             follow = await client.post(REFRESH, json={"refreshToken": successor["refreshToken"]})
-            error_of(follow, 401, "UNAUTHENTICATED")
+            assert error_of(follow, 401, "UNAUTHENTICATED")
             for access in (member.tokens["accessToken"], successor["accessToken"]):
-                error_of(await client.get(ME, headers=bearer(access)), 401, "UNAUTHENTICATED")
+                assert error_of(await client.get(ME, headers=bearer(access)), 401, "UNAUTHENTICATED")
 
     async def test_reuse_leaves_other_sessions_alone(self, client: httpx.AsyncClient) -> None:
         member = await register(client)
@@ -305,16 +305,16 @@ class TestRefresh:
         member = await register(client)
         with clock.freeze(clock.now() + timedelta(days=7, minutes=1)):
             answer = await client.post(REFRESH, json={"refreshToken": member.tokens["refreshToken"]})
-        error_of(answer, 401, "TOKEN_EXPIRED")
+        assert error_of(answer, 401, "TOKEN_EXPIRED")
 
     @pytest.mark.parametrize("token", ["", "x", "a.b.c", "é" * 10])
     async def test_what_is_no_token_is_refused(self, client: httpx.AsyncClient, token: str) -> None:
-        error_of(await client.post(REFRESH, json={"refreshToken": token}), 401, "UNAUTHENTICATED")
+        assert error_of(await client.post(REFRESH, json={"refreshToken": token}), 401, "UNAUTHENTICATED")
 
     async def test_an_access_token_does_not_refresh(self, client: httpx.AsyncClient) -> None:
         member = await register(client)
         answer = await client.post(REFRESH, json={"refreshToken": member.tokens["accessToken"]})
-        error_of(answer, 401, "UNAUTHENTICATED")
+        assert error_of(answer, 401, "UNAUTHENTICATED")
 
 
 @pytest.mark.case(5)

@@ -134,7 +134,7 @@ class TestForgotPassword:
     )
     async def test_what_is_no_address_is_refused(self, client: httpx.AsyncClient, body: dict[str, Any]) -> None:
         for path in ("forgot-password", "resend-verification"):
-            error_of(await client.post(f"{AUTH}/{path}", json=body), 400, "VALIDATION_ERROR")
+            assert error_of(await client.post(f"{AUTH}/{path}", json=body), 400, "VALIDATION_ERROR")
 
 
 async def deactivate(sessions: Sessions, member: Member) -> None:
@@ -160,9 +160,9 @@ class TestResetPassword:
         other = (await login(client, member, PASSWORD)).json()["data"]["tokens"]
         await reset(client, token)
         for access in (member.tokens["accessToken"], other["accessToken"]):
-            error_of(await client.get(ME, headers=bearer(access)), 401, "UNAUTHENTICATED")
+            assert error_of(await client.get(ME, headers=bearer(access)), 401, "UNAUTHENTICATED")
         follow = await client.post(f"{AUTH}/refresh", json={"refreshToken": other["refreshToken"]})
-        error_of(follow, 401, "UNAUTHENTICATED")
+        assert error_of(follow, 401, "UNAUTHENTICATED")
 
     async def test_a_locked_account_is_opened(self, app: FastAPI, client: httpx.AsyncClient) -> None:
         member, token = await reset_token(app, client)

@@ -117,20 +117,20 @@ async def test_an_admin_who_is_one_no_more_is_out_at_once(client: httpx.AsyncCli
         demoted = update(User).where(col(User.id) == admin.user_id).values(role=PlatformRole.USER)
         await scope.session.execute(demoted)
     headers = bearer(tokens["accessToken"])
-    error_of(await client.get("/api/v1/tenants/current", headers=headers), 401, "UNAUTHENTICATED")
+    assert error_of(await client.get("/api/v1/tenants/current", headers=headers), 401, "UNAUTHENTICATED")
     follow = await client.post("/api/v1/auth/refresh", json={"refreshToken": tokens["refreshToken"]})
-    error_of(follow, 401, "UNAUTHENTICATED")
+    assert error_of(follow, 401, "UNAUTHENTICATED")
 
 
 async def test_a_key_cannot_turn_itself_into_tokens(client: httpx.AsyncClient, sessions: Sessions) -> None:
     boss = await owner(client)
     key = await by_key(boss, sessions, "sessions:switch")
-    error_of(await key.post(SWITCH, {"tenantId": str(boss.tenant_id)}), 403, "FORBIDDEN")
+    assert error_of(await key.post(SWITCH, {"tenantId": str(boss.tenant_id)}), 403, "FORBIDDEN")
 
 
 @pytest.mark.parametrize("body", [{}, {"tenantId": None}, {"tenantId": ""}, {"tenantId": "x"}, {"tenantId": ["x"]}])
 async def test_what_is_no_tenant_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
-    error_of(await (await owner(client)).post(SWITCH, body), 400, "VALIDATION_ERROR")
+    assert error_of(await (await owner(client)).post(SWITCH, body), 400, "VALIDATION_ERROR")
 
 
 async def test_a_switch_under_way_does_not_outlive_the_end_of_all_sessions(

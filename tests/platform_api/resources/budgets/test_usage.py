@@ -155,12 +155,12 @@ class TestRunsThatMayNotBegin:
         agent = await api.active_agent(type="WORKFLOW", config={"workflowId": nested["id"]})
         outer = await api.active_workflow(steps=[step("nest", agent)])
         await spend(sessions, api, project, tokens(1, cost=Decimal("1")))
-        error_of(await api.post(f"/workflows/{outer['id']}/execute"), 402, "BUDGET_EXCEEDED")
+        assert error_of(await api.post(f"/workflows/{outer['id']}/execute"), 402, "BUDGET_EXCEEDED")
 
     async def test_the_next_period_and_a_higher_budget_let_them(self, api: Api, sessions: Sessions) -> None:
         project = await project_of(api, maxTokens=50)
         workflow = await self.a_workflow(api, project)
         await spend(sessions, api, project, tokens(50))
-        error_of(await api.post(f"/workflows/{workflow['id']}/execute"), 402, "BUDGET_EXCEEDED")
+        assert error_of(await api.post(f"/workflows/{workflow['id']}/execute"), 402, "BUDGET_EXCEEDED")
         await api.patch(f"/projects/{project}", {"budget": {"maxTokens": 51}})
         await api.made(f"/workflows/{workflow['id']}/execute", {})

@@ -150,7 +150,7 @@ class TestWhoMay:
     @pytest.mark.parametrize("field", ["id", "tenantId", "version", "createdAt", "deletedAt"])
     async def test_nothing_is_assigned_that_is_not_the_callers(self, api: Api, field: str) -> None:
         """Case 12."""
-        error_of(await api.post("/llm-providers", {**GATEWAY, field: 1}), 400, "VALIDATION_ERROR")
+        assert error_of(await api.post("/llm-providers", {**GATEWAY, field: 1}), 400, "VALIDATION_ERROR")
 
 
 class TestAddresses:
@@ -249,7 +249,7 @@ class TestPrices:
         ],
     )
     async def test_what_cannot_be_a_price_list(self, api: Api, models: Any) -> None:
-        error_of(await api.post("/llm-providers", {**GATEWAY, "models": models}), 400, "VALIDATION_ERROR")
+        assert error_of(await api.post("/llm-providers", {**GATEWAY, "models": models}), 400, "VALIDATION_ERROR")
 
 
 class TestChanges:

@@ -113,7 +113,7 @@ class TestSend:
         boss, email = await owner(client), somebody()
         for _ in range(2):
             await boss.made(MEMBERS, {"email": email, "role": "VIEWER"})
-        error_of(await boss.post(MEMBERS, {"email": somebody(), "role": "VIEWER"}), 409, "CONFLICT")
+        assert error_of(await boss.post(MEMBERS, {"email": somebody(), "role": "VIEWER"}), 409, "CONFLICT")
 
 
 class TestRevoke:
@@ -144,7 +144,7 @@ class TestRevoke:
         admin = await colleague(boss, sessions, settings, TenantRole.ADMIN)
         await invited(app, boss, somebody(), "OWNER")
         path = f"{INVITATIONS}/{(await admin.get(INVITATIONS)).json()['data'][0]['id']}"
-        error_of(await admin.send("DELETE", path), 403, "FORBIDDEN")
+        assert error_of(await admin.send("DELETE", path), 403, "FORBIDDEN")
 
 
 class TestAccept:
@@ -260,4 +260,4 @@ class TestAccept:
             await scope.session.execute(gone)
         refused_token(await accept(client, token))
         login = await client.post("/api/v1/auth/login", json={"email": email, "password": PASSWORD})
-        error_of(login, 401, "INVALID_CREDENTIALS")
+        assert error_of(login, 401, "INVALID_CREDENTIALS")

@@ -84,7 +84,7 @@ class TestList:
 
     @pytest.mark.parametrize("query", [{"role": "ROOT"}, {"sortBy": "passwordHash"}, {"nope": "1"}, {"search": "\x00"}])
     async def test_an_unknown_query_is_refused(self, client: httpx.AsyncClient, query: dict[str, str]) -> None:
-        error_of(await (await owner(client)).get(MEMBERS, **query), 400, "VALIDATION_ERROR")
+        assert error_of(await (await owner(client)).get(MEMBERS, **query), 400, "VALIDATION_ERROR")
 
 
 class TestAdd:
@@ -135,7 +135,7 @@ class TestAdd:
         self, client: httpx.AsyncClient, sessions: Sessions, settings: Settings, role: str
     ) -> None:
         api = (await team(client, sessions, settings))[role]
-        error_of(await api.post(MEMBERS, {"email": "a@example.com", "role": "VIEWER"}), 403, "FORBIDDEN")
+        assert error_of(await api.post(MEMBERS, {"email": "a@example.com", "role": "VIEWER"}), 403, "FORBIDDEN")
 
     @pytest.mark.case(12)
     @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ class TestAdd:
     )
     async def test_a_wrong_body_is_refused(self, client: httpx.AsyncClient, body: dict[str, Any]) -> None:
         """Case 12: neither tenant nor user can be assigned."""
-        error_of(await (await owner(client)).post(MEMBERS, body), 400, "VALIDATION_ERROR")
+        assert error_of(await (await owner(client)).post(MEMBERS, body), 400, "VALIDATION_ERROR")
 
 
 class TestChange:
@@ -228,7 +228,7 @@ class TestChange:
         other = await colleague(boss, sessions, settings, TenantRole.OWNER)
         async with system_scope(sessions) as scope:
             await scope.session.execute(update(User).where(col(User.id) == other.user_id).values(is_active=False))
-        error_of(await remove(boss, boss.user_id), 409, "CONFLICT")
+        assert error_of(await remove(boss, boss.user_id), 409, "CONFLICT")
 
     @pytest.mark.case(11)
     async def test_who_is_no_member_here_is_not_found(self, client: httpx.AsyncClient) -> None:
@@ -244,7 +244,7 @@ class TestChange:
     )
     async def test_a_wrong_body_is_refused(self, client: httpx.AsyncClient, body: dict[str, Any]) -> None:
         boss = await owner(client)
-        error_of(await boss.patch(f"{MEMBERS}/{boss.user_id}", body), 400, "VALIDATION_ERROR")
+        assert error_of(await boss.patch(f"{MEMBERS}/{boss.user_id}", body), 400, "VALIDATION_ERROR")
 
     async def test_the_platforms_admin_may_do_what_an_owner_does(
         self, client: httpx.AsyncClient, sessions: Sessions, settings: Settings
@@ -292,7 +292,7 @@ class TestRemove:
         everybody = await team(client, sessions, settings)
         for name, target in everybody.items():
             if name != role:
-                error_of(await remove(everybody[role], target.user_id), 403, "FORBIDDEN")
+                assert error_of(await remove(everybody[role], target.user_id), 403, "FORBIDDEN")
 
     async def test_a_key_does_only_what_its_scopes_say(self, client: httpx.AsyncClient, sessions: Sessions) -> None:
         boss = await owner(client)

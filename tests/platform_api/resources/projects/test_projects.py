@@ -176,7 +176,7 @@ class TestItsKey:
             ("GET", "/api-keys", None),
             ("POST", "/api-keys", {"name": "k", "scopes": ["agents:read"]}),
         ):
-            error_of(await key.send(method, where, body), 403, "FORBIDDEN")
+            assert error_of(await key.send(method, where, body), 403, "FORBIDDEN")
 
     async def test_sees_no_other_project(self, api: Api) -> None:
         one, other = await api.made("/projects", {"name": "One"}), await api.made("/projects", {"name": "Other"})

@@ -107,7 +107,7 @@ class TestKeeping:
     @pytest.mark.parametrize("name", ["1ST", "with-dash", "a b", "ünï", "A%0A", "x" * 101, "__proto__.x"])
     async def test_a_name_that_no_template_could_write(self, api: Api, name: str) -> None:
         answer = await api.send("PUT", f"/secrets/{name}", {"value": VALUE})
-        error_of(answer, 400, "VALIDATION_ERROR")
+        assert error_of(answer, 400, "VALIDATION_ERROR")
 
     @pytest.mark.parametrize("body", [{}, {"value": ""}, {"value": None}, {"value": 5}, {"value": "x" * 65_537}])
     async def test_a_value_that_cannot_be_kept_is_not_repeated(self, api: Api, body: dict[str, Any]) -> None:

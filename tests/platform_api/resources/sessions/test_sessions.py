@@ -116,7 +116,7 @@ class TestEnd:
         session_id = next(row["id"] for row in rows if not row["current"])
         await client.delete(f"{SESSIONS}/{session_id}", headers=bearer(keeper["accessToken"]))
         for access in (member.tokens["accessToken"], newest["tokens"]["accessToken"]):
-            error_of(await client.get(ME, headers=bearer(access)), 401, "UNAUTHENTICATED")
+            assert error_of(await client.get(ME, headers=bearer(access)), 401, "UNAUTHENTICATED")
 
     async def test_one_may_end_the_current_one(self, client: httpx.AsyncClient) -> None:
         member = await register(client)
@@ -138,7 +138,7 @@ class TestEnd:
 
     async def test_what_is_no_id_is_refused(self, client: httpx.AsyncClient) -> None:
         member = await register(client)
-        error_of(await client.delete(f"{SESSIONS}/current", headers=member.headers), 400, "VALIDATION_ERROR")
+        assert error_of(await client.delete(f"{SESSIONS}/current", headers=member.headers), 400, "VALIDATION_ERROR")
 
     async def test_a_key_ends_sessions_of_its_user_but_has_none(
         self, client: httpx.AsyncClient, sessions: Sessions

@@ -89,8 +89,8 @@ async def test_it_goes_on_where_the_client_left(
 
 @pytest.mark.parametrize("bad", ["-1", "four", "9223372036854775808", ""])
 async def test_a_number_that_is_none_is_refused(run: Running, bad: str) -> None:
-    error_of(await run.api.send("GET", run.path, **{"Last-Event-ID": bad}), 400, "VALIDATION_ERROR")
-    error_of(await run.api.send("GET", f"{run.path}?lastEventId={bad}"), 400, "VALIDATION_ERROR")
+    assert error_of(await run.api.send("GET", run.path, **{"Last-Event-ID": bad}), 400, "VALIDATION_ERROR")
+    assert error_of(await run.api.send("GET", f"{run.path}?lastEventId={bad}"), 400, "VALIDATION_ERROR")
 
 
 async def test_a_long_record_comes_in_pages(api: Api, sessions: Sessions) -> None:
@@ -111,6 +111,6 @@ async def test_a_line_that_came_after_the_end_is_still_told(run: Running) -> Non
 
 async def test_who_may_not_read_the_execution_hears_nothing(run: Running, client: httpx.AsyncClient) -> None:
     stranger = await owner(client)
-    error_of(await stranger.get(run.path), 404, "NOT_FOUND")
-    error_of(await stranger.post(f"/executions/{run.id}/stream-token"), 404, "NOT_FOUND")
-    error_of(await client.get(f"/api/v1{run.path}"), 401, "UNAUTHENTICATED")
+    assert error_of(await stranger.get(run.path), 404, "NOT_FOUND")
+    assert error_of(await stranger.post(f"/executions/{run.id}/stream-token"), 404, "NOT_FOUND")
+    assert error_of(await client.get(f"/api/v1{run.path}"), 401, "UNAUTHENTICATED")

@@ -64,26 +64,26 @@ async def test_every_api_process_knows_it(run: Running, settings: Settings) -> N
 
 async def test_it_opens_no_other_execution(client: httpx.AsyncClient, run: Running, sessions: Sessions) -> None:
     other = await finished(run.api, sessions)
-    error_of(await opened(client, other, await token_of(run)), 401, "UNAUTHENTICATED")
+    assert error_of(await opened(client, other, await token_of(run)), 401, "UNAUTHENTICATED")
 
 
 async def test_it_opens_nothing_but_streams(client: httpx.AsyncClient, run: Running) -> None:
     token = await token_of(run)
     for path in (f"/executions/{run.id}", f"/executions/{run.id}/logs", "/users/me"):
-        error_of(await client.get(f"/api/v1{path}", headers=bearer(token)), 401, "UNAUTHENTICATED")
-    error_of(await client.get(f"/api/v1/executions/{run.id}", params={"token": token}), 400, "VALIDATION_ERROR")
+        assert error_of(await client.get(f"/api/v1{path}", headers=bearer(token)), 401, "UNAUTHENTICATED")
+    assert error_of(await client.get(f"/api/v1/executions/{run.id}", params={"token": token}), 400, "VALIDATION_ERROR")
     refresh = await client.post("/api/v1/auth/refresh", json={"refreshToken": token})
-    error_of(refresh, 401, "UNAUTHENTICATED")
+    assert error_of(refresh, 401, "UNAUTHENTICATED")
 
 
 async def test_an_access_token_is_none(client: httpx.AsyncClient, run: Running) -> None:
     access = run.api.headers["Authorization"].removeprefix("Bearer ")
-    error_of(await opened(client, run, access), 401, "UNAUTHENTICATED")
+    assert error_of(await opened(client, run, access), 401, "UNAUTHENTICATED")
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "e30.e30.e30"])
 async def test_nonsense_is_refused(client: httpx.AsyncClient, run: Running, token: str) -> None:
-    error_of(await opened(client, run, token), 401, "UNAUTHENTICATED")
+    assert error_of(await opened(client, run, token), 401, "UNAUTHENTICATED")
 
 
 async def test_it_lasts_a_minute(client: httpx.AsyncClient, run: Running) -> None:
@@ -99,7 +99,7 @@ async def test_it_ends_with_the_session(client: httpx.AsyncClient, run: Running,
     async with system_scope(sessions) as scope:
         mine = update(UserSession).where(col(UserSession.user_id) == run.api.user_id)
         await scope.session.execute(mine.values(revoked_at=clock.now()))
-    error_of(await opened(client, run, token), 401, "UNAUTHENTICATED")
+    assert error_of(await opened(client, run, token), 401, "UNAUTHENTICATED")
 
 
 async def test_it_ends_with_the_membership(client: httpx.AsyncClient, run: Running, sessions: Sessions) -> None:
@@ -107,7 +107,7 @@ async def test_it_ends_with_the_membership(client: httpx.AsyncClient, run: Runni
     async with system_scope(sessions) as scope:
         mine = update(Membership).where(col(Membership.user_id) == run.api.user_id)
         await scope.session.execute(mine.values(deleted_at=clock.now()))
-    error_of(await opened(client, run, token), 401, "UNAUTHENTICATED")
+    assert error_of(await opened(client, run, token), 401, "UNAUTHENTICATED")
 
 
 async def test_a_key_gets_one_that_ends_with_the_key(
@@ -123,7 +123,7 @@ async def test_a_key_gets_one_that_ends_with_the_key(
 
 async def test_a_key_without_the_scope_gets_none(run: Running, sessions: Sessions) -> None:
     narrow = await by_key(run.api, sessions, "agents:read")
-    error_of(await narrow.post(f"/executions/{run.id}/stream-token"), 403, "FORBIDDEN")
+    assert error_of(await narrow.post(f"/executions/{run.id}/stream-token"), 403, "FORBIDDEN")
 
 
 async def test_headers_go_before_the_token(client: httpx.AsyncClient, run: Running) -> None:

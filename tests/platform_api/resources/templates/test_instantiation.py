@@ -204,4 +204,6 @@ class TestRefusals:
 
     async def test_somebody_unknown_makes_nothing(self, api: Api) -> None:
         template = await api.made("/templates", template_body(isPublic=True))
-        error_of(await api.client.post(f"/api/v1/templates/{template['id']}/instantiate"), 401, "UNAUTHENTICATED")
+        assert error_of(
+            await api.client.post(f"/api/v1/templates/{template['id']}/instantiate"), 401, "UNAUTHENTICATED"
+        )

@@ -56,9 +56,9 @@ class TestSight:
     async def test_a_private_one_of_another_tenant_is_not_there(self, api: Api, client: httpx.AsyncClient) -> None:
         private = await api.made("/templates", template_body())
         other = await owner(client)
-        error_of(await anonymous(api, f"/templates/{private['id']}"), 404, "NOT_FOUND")
-        error_of(await other.get(f"/templates/{private['id']}"), 404, "NOT_FOUND")
-        error_of(await other.post(f"/templates/{private['id']}/instantiate"), 404, "NOT_FOUND")
+        assert error_of(await anonymous(api, f"/templates/{private['id']}"), 404, "NOT_FOUND")
+        assert error_of(await other.get(f"/templates/{private['id']}"), 404, "NOT_FOUND")
+        assert error_of(await other.post(f"/templates/{private['id']}/instantiate"), 404, "NOT_FOUND")
 
     async def test_of_another_tenant_nothing_can_be_changed(self, api: Api, client: httpx.AsyncClient) -> None:
         other = await owner(client)
@@ -67,8 +67,8 @@ class TestSight:
             await api.made("/templates", template_body()),
         ):
             path = f"/templates/{template['id']}"
-            error_of(await other.patch(path, {"name": "mine"}), 404, "NOT_FOUND")
-            error_of(await other.send("DELETE", path), 404, "NOT_FOUND")
+            assert error_of(await other.patch(path, {"name": "mine"}), 404, "NOT_FOUND")
+            assert error_of(await other.send("DELETE", path), 404, "NOT_FOUND")
 
     async def test_a_colleagues_private_one_is_forbidden(
         self, api: Api, sessions: Sessions, settings: Settings
@@ -89,7 +89,7 @@ class TestSight:
     async def test_credentials_that_are_sent_must_hold(self, api: Api) -> None:
         for headers in ({"Authorization": "Bearer nonsense"}, {"X-API-Key": "tc_nonsense"}):
             answer = await api.client.get("/api/v1/templates", headers=headers)
-            error_of(answer, 401, "UNAUTHENTICATED")
+            assert error_of(answer, 401, "UNAUTHENTICATED")
 
     async def test_a_key_without_the_scope_sees_what_everybody_sees(self, api: Api, sessions: Sessions) -> None:
         private = await api.made("/templates", template_body())
@@ -102,8 +102,8 @@ class TestSight:
     async def test_a_viewer_makes_none(self, api: Api, sessions: Sessions, settings: Settings) -> None:
         viewer = await colleague(api, sessions, settings, TenantRole.VIEWER)
         public = await api.made("/templates", template_body(isPublic=True))
-        error_of(await viewer.post("/templates", template_body()), 403, "FORBIDDEN")
-        error_of(await viewer.post(f"/templates/{public['id']}/instantiate"), 403, "FORBIDDEN")
+        assert error_of(await viewer.post("/templates", template_body()), 403, "FORBIDDEN")
+        assert error_of(await viewer.post(f"/templates/{public['id']}/instantiate"), 403, "FORBIDDEN")
 
 
 class TestLists:
@@ -140,7 +140,7 @@ class TestLists:
         [{"type": "SONG"}, {"sortBy": "rating;drop"}, {"isOfficial": "maybe"}, {"owner": "me"}, {"pageSize": 101}],
     )
     async def test_unknown_filters_and_fields_are_refused(self, api: Api, params: dict[str, Any]) -> None:
-        error_of(await anonymous(api, "/templates", **params), 400, "VALIDATION_ERROR")
+        assert error_of(await anonymous(api, "/templates", **params), 400, "VALIDATION_ERROR")
 
     @pytest.mark.case(19)
     async def test_wildcards_mean_themselves(self, api: Api) -> None:
@@ -185,17 +185,17 @@ class TestChange:
         [{"usageCount": 7}, {"rating": 5}, {"tenantId": str(uuid4())}, {"userId": str(uuid4())}, {"id": str(uuid4())}],
     )
     async def test_nothing_else_is_the_callers_to_set(self, api: Api, extra: dict[str, Any]) -> None:
-        error_of(await api.post("/templates", template_body(**extra)), 400, "VALIDATION_ERROR")
+        assert error_of(await api.post("/templates", template_body(**extra)), 400, "VALIDATION_ERROR")
         made = await api.made("/templates", template_body())
-        error_of(await api.patch(f"/templates/{made['id']}", extra), 400, "VALIDATION_ERROR")
+        assert error_of(await api.patch(f"/templates/{made['id']}", extra), 400, "VALIDATION_ERROR")
 
 
 class TestOfficial:
     @pytest.mark.case(12)
     async def test_is_the_admins_to_say(self, api: Api) -> None:
-        error_of(await api.post("/templates", template_body(isOfficial=True)), 403, "FORBIDDEN")
+        assert error_of(await api.post("/templates", template_body(isOfficial=True)), 403, "FORBIDDEN")
         made = await api.made("/templates", template_body())
-        error_of(await api.patch(f"/templates/{made['id']}", {"isOfficial": True}), 403, "FORBIDDEN")
+        assert error_of(await api.patch(f"/templates/{made['id']}", {"isOfficial": True}), 403, "FORBIDDEN")
 
     async def test_official_ones_are_the_admins_to_change(
         self, api: Api, sessions: Sessions, settings: Settings

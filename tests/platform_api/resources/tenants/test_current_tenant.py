@@ -43,7 +43,7 @@ async def test_the_tag_of_a_version_makes_a_change_conditional(client: httpx.Asy
 @pytest.mark.parametrize("patch", [{"slug": "mine"}, {"id": "x"}, {"name": " "}, {"deletedAt": None}, {"settings": 1}])
 async def test_what_may_not_be_set_is_refused(client: httpx.AsyncClient, patch: dict[str, object]) -> None:
     member = await register(client)
-    error_of(await client.patch(CURRENT, json=patch, headers=member.headers), 400, "VALIDATION_ERROR")
+    assert error_of(await client.patch(CURRENT, json=patch, headers=member.headers), 400, "VALIDATION_ERROR")
 
 
 @given(st.text(max_size=200))

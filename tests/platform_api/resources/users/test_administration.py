@@ -84,12 +84,12 @@ class TestRead:
         [{"role": "OWNER"}, {"isActive": "maybe"}, {"sortBy": "passwordHash"}, {"nope": "1"}, {"search": "a\x00"}],
     )
     async def test_an_unknown_query_is_refused(self, admin: Api, query: dict[str, str]) -> None:
-        error_of(await admin.get("/users", **query), 400, "VALIDATION_ERROR")
+        assert error_of(await admin.get("/users", **query), 400, "VALIDATION_ERROR")
 
     async def test_nobody_is_a_404(self, admin: Api) -> None:
-        error_of(await admin.get(f"/users/{new_id()}"), 404, "NOT_FOUND")
-        error_of(await admin.patch(f"/users/{new_id()}", {"fullName": "X"}), 404, "NOT_FOUND")
-        error_of(await admin.get("/users/somebody"), 400, "VALIDATION_ERROR")
+        assert error_of(await admin.get(f"/users/{new_id()}"), 404, "NOT_FOUND")
+        assert error_of(await admin.patch(f"/users/{new_id()}", {"fullName": "X"}), 404, "NOT_FOUND")
+        assert error_of(await admin.get("/users/somebody"), 400, "VALIDATION_ERROR")
 
     async def test_an_owner_of_a_tenant_is_no_admin(self, client: httpx.AsyncClient) -> None:
         boss = await owner(client)
@@ -98,7 +98,7 @@ class TestRead:
             await boss.get(f"/users/{boss.user_id}"),
             await boss.patch(f"/users/{boss.user_id}", {"role": "ADMIN"}),
         ):
-            error_of(answer, 403, "FORBIDDEN")
+            assert error_of(answer, 403, "FORBIDDEN")
 
     async def test_a_key_of_an_admin_does_what_its_scopes_say(self, admin: Api, sessions: Sessions) -> None:
         key = await by_key(admin, sessions, "users:read")

@@ -65,11 +65,11 @@ class TestDuplicate:
         path = f"/workflows/{workflow['id']}/duplicate"
         viewer = await colleague(api, sessions, settings, TenantRole.VIEWER)
         editor = await colleague(api, sessions, settings, TenantRole.EDITOR)
-        error_of(await viewer.post(path), 403, "FORBIDDEN")
-        error_of(await editor.post(path), 403, "FORBIDDEN")
-        error_of(await (await by_key(api, sessions, "workflows:read")).post(path), 403, "FORBIDDEN")
-        error_of(await (await owner(client)).post(path), 404, "NOT_FOUND")
-        error_of(await api.post(path, {"status": "ACTIVE"}), 400, "VALIDATION_ERROR")
+        assert error_of(await viewer.post(path), 403, "FORBIDDEN")
+        assert error_of(await editor.post(path), 403, "FORBIDDEN")
+        assert error_of(await (await by_key(api, sessions, "workflows:read")).post(path), 403, "FORBIDDEN")
+        assert error_of(await (await owner(client)).post(path), 404, "NOT_FOUND")
+        assert error_of(await api.post(path, {"status": "ACTIVE"}), 400, "VALIDATION_ERROR")
 
 
 class TestVersions:
@@ -85,11 +85,11 @@ class TestVersions:
         other = await api.active_workflow()
         await api.patch(f"/workflows/{other['id']}", {"name": "x"})
         path = f"/workflows/{workflow['id']}/versions"
-        error_of(await api.get(f"{path}/2"), 404, "NOT_FOUND")
-        error_of(await api.get(f"{path}/0"), 400, "VALIDATION_ERROR")
-        error_of(await api.get(f"{path}/99999999999"), 400, "VALIDATION_ERROR")
-        error_of(await api.get(f"/workflows/{uuid4()}/versions/1"), 404, "NOT_FOUND")
-        error_of(await (await owner(client)).get(f"{path}/1"), 404, "NOT_FOUND")
+        assert error_of(await api.get(f"{path}/2"), 404, "NOT_FOUND")
+        assert error_of(await api.get(f"{path}/0"), 400, "VALIDATION_ERROR")
+        assert error_of(await api.get(f"{path}/99999999999"), 400, "VALIDATION_ERROR")
+        assert error_of(await api.get(f"/workflows/{uuid4()}/versions/1"), 404, "NOT_FOUND")
+        assert error_of(await (await owner(client)).get(f"{path}/1"), 404, "NOT_FOUND")
 
 
 class TestRestore:
@@ -126,7 +126,7 @@ class TestRestore:
         workflow = await api.active_workflow(isPublic=True)
         path = f"/workflows/{workflow['id']}/versions/1/restore"
         editor = await colleague(api, sessions, settings, TenantRole.EDITOR)
-        error_of(await editor.post(path), 403, "FORBIDDEN")
-        error_of(await (await owner(client)).post(path), 404, "NOT_FOUND")
-        error_of(await api.send("POST", path, **{"If-Match": '"7"'}), 409, "VERSION_CONFLICT")
-        error_of(await api.post(f"/workflows/{workflow['id']}/versions/9/restore"), 404, "NOT_FOUND")
+        assert error_of(await editor.post(path), 403, "FORBIDDEN")
+        assert error_of(await (await owner(client)).post(path), 404, "NOT_FOUND")
+        assert error_of(await api.send("POST", path, **{"If-Match": '"7"'}), 409, "VERSION_CONFLICT")
+        assert error_of(await api.post(f"/workflows/{workflow['id']}/versions/9/restore"), 404, "NOT_FOUND")

@@ -191,11 +191,11 @@ class TestCreate:
 
     @pytest.mark.parametrize("body", [[], "text", None, 7])
     async def test_refuses_what_is_no_object(self, api: Api, body: Any) -> None:
-        error_of(await api.send("POST", "/workflows", body), 400, "VALIDATION_ERROR")
+        assert error_of(await api.send("POST", "/workflows", body), 400, "VALIDATION_ERROR")
 
     async def test_a_viewer_makes_none(self, api: Api, sessions: Sessions, settings: Settings) -> None:
         viewer = await colleague(api, sessions, settings, TenantRole.VIEWER)
-        error_of(await viewer.post("/workflows", workflow_body(steps=[])), 403, "FORBIDDEN")
+        assert error_of(await viewer.post("/workflows", workflow_body(steps=[])), 403, "FORBIDDEN")
 
 
 class TestValidate:
@@ -249,7 +249,7 @@ class TestList:
 
     @pytest.mark.parametrize("query", [{"status": "x"}, {"scheduleEnabled": "x"}, {"sortBy": "slug"}, {"agent": "x"}])
     async def test_refuses_what_it_does_not_know(self, api: Api, query: dict[str, str]) -> None:
-        error_of(await api.get("/workflows", **query), 400, "VALIDATION_ERROR")
+        assert error_of(await api.get("/workflows", **query), 400, "VALIDATION_ERROR")
 
 
 class TestUpdate:

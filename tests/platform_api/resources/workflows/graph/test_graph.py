@@ -186,12 +186,12 @@ class TestRefusals:
         path = f"/workflows/{workflow['id']}/graph"
         foreign = await api.made(f"/workflows/{other['id']}/execute", {})
         editor = await colleague(api, sessions, settings, TenantRole.EDITOR)
-        error_of(await api.get(path, format="png"), 400, "VALIDATION_ERROR")
-        error_of(await api.get(path, depth=3), 400, "VALIDATION_ERROR")
-        error_of(await api.get(path, executionId=foreign["executionId"]), 404, "NOT_FOUND")
-        error_of(await api.get(path, executionId=str(uuid4())), 404, "NOT_FOUND")
-        error_of(await editor.get(path), 403, "FORBIDDEN")
-        error_of(await (await owner(client)).get(path), 404, "NOT_FOUND")
+        assert error_of(await api.get(path, format="png"), 400, "VALIDATION_ERROR")
+        assert error_of(await api.get(path, depth=3), 400, "VALIDATION_ERROR")
+        assert error_of(await api.get(path, executionId=foreign["executionId"]), 404, "NOT_FOUND")
+        assert error_of(await api.get(path, executionId=str(uuid4())), 404, "NOT_FOUND")
+        assert error_of(await editor.get(path), 403, "FORBIDDEN")
+        assert error_of(await (await owner(client)).get(path), 404, "NOT_FOUND")
 
 
 async def test_history_takes_its_filters(api: Api, sessions: Sessions) -> None:
