@@ -69,7 +69,7 @@ async def _demo(stack: StackProcess, console: Console, *, keep: bool) -> None:
         async with PlatformClient(state["apiUrl"]) as client:
             run = await play(client, console)
         show_report(console, run.report)
-        _print_charts(console, run)
+        _print_chart(console, run)
         _print_places(console, state, run)
         _print_times(console, run, set_up=ready - began, total=time.monotonic() - began)
         kept = keep
@@ -103,14 +103,14 @@ def _print_places(console: Console, state: dict[str, Any], run: DemoRun) -> None
     console.print(f"  REST        {by_rest}\n", highlight=False, soft_wrap=True)
 
 
-def _print_charts(console: Console, run: DemoRun) -> None:
-    """They outlast the demo, to be looked at."""
-    folder = Path(tempfile.gettempdir())
+def _print_chart(console: Console, run: DemoRun) -> None:
+    """It outlasts the demo, to be looked at."""
+    if run.chart is None:
+        return
+    place = Path(tempfile.gettempdir()) / "turbocat-demo-chart.png"
+    place.write_bytes(run.chart)
     console.print("\n[bold]Chart of the carriers[/]")
-    for name, content in run.charts.items():
-        place = folder / f"turbocat-demo-{name}"
-        place.write_bytes(content)
-        console.print(f"  {place}", highlight=False, soft_wrap=True)
+    console.print(f"  {place}", highlight=False, soft_wrap=True)
 
 
 def _print_times(console: Console, run: DemoRun, *, set_up: float, total: float) -> None:

@@ -99,7 +99,7 @@ BY_CARRIER = {
         "y": "mean_delay",
         "xTitle": "",
         "yTitle": "minutes",
-        "formats": ["png", "html"],
+        "formats": ["png"],
     },
 }
 BY_AIRPORT = {

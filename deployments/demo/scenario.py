@@ -12,16 +12,16 @@ from deployments.demo.errors import DemoFailed
 from deployments.demo.showing import StepProgress, failed_steps
 
 EMAIL = "demo@example.com"
-CHARTS = ("chart.png", "chart.html")
+CHART = "chart.png"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoRun:
-    """A finished run; `charts` are files by name."""
+    """A finished run with what it has drawn (PNG)."""
 
     execution: dict[str, Any]
     report: dict[str, Any]
-    charts: dict[str, bytes]
+    chart: bytes | None
     password: str
 
 
@@ -43,8 +43,8 @@ async def play(client: PlatformClient, console: Console, *, email: str = EMAIL) 
     execution, steps = await client.execution(execution_id), await client.steps(execution_id)
     if execution["status"] != "COMPLETED":
         raise _failure(execution, steps)
-    charts = {name: content for name in CHARTS if (content := await client.chart(execution_id, name)) is not None}
-    return DemoRun(execution=execution, report=execution["outputs"], charts=charts, password=password)
+    chart = await client.chart(execution_id, CHART)
+    return DemoRun(execution=execution, report=execution["outputs"], chart=chart, password=password)
 
 
 def _failure(execution: dict[str, Any], steps: list[dict[str, Any]]) -> DemoFailed:

@@ -43,5 +43,6 @@ async def test_the_demo_runs_through_every_layer(stack: RunningStack) -> None:
         {key: pytest.approx(value) if isinstance(value, float) else value for key, value in row.items()}
         for row in ranking()
     ]
-    assert run.charts["chart.png"].startswith(b"\x89PNG")
+    assert run.chart is not None
+    assert run.chart.startswith(b"\x89PNG")
     assert "✓ Write the report" in console.export_text()
