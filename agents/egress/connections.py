@@ -10,11 +10,13 @@ httpcore2 leaves two things open, and both are closed here (which needs its priv
 import asyncio
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import suppress
 from typing import Any, cast
 
 import h2.connection
 import h2.errors
 import h2.events
+import h2.exceptions
 import httpcore2
 
 MAX_CONNECTIONS, MAX_IDLE, IDLE_SECONDS = 200, 50, 30.0
@@ -84,8 +86,11 @@ class Connection(httpcore2.AsyncHTTPConnection):
         if not isinstance(inner, httpcore2.AsyncHTTP2Connection) or inner.is_closed():
             return
         protocol: h2.connection.H2Connection = cast(Any, inner)._h2_state
+        if protocol.state_machine.state is h2.connection.ConnectionState.CLOSED:
+            await inner.aclose()  # or it would take up a place in the pool until it expires
+            return
         abandoned = [number for number, stream in protocol.streams.items() if _is_abandoned(inner, number, stream)]
-        if not abandoned or protocol.state_machine.state is h2.connection.ConnectionState.CLOSED:
+        if not abandoned:
             return
         for number in abandoned:
             protocol.reset_stream(number, h2.errors.ErrorCodes.CANCEL)
@@ -105,8 +110,11 @@ class _Body:
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in cast(AsyncIterable[bytes], self._response.stream):
-            yield part
+        try:
+            async for part in cast(AsyncIterable[bytes], self._response.stream):
+                yield part
+        except h2.exceptions.H2Error as error:  # which httpcore2 lets through once the body has begun
+            raise httpcore2.RemoteProtocolError(str(error) or type(error).__name__) from error
 
     async def aclose(self) -> None:
         await self._connection.finish(self._request, self._response)
@@ -120,7 +128,8 @@ def _acknowledge_unread(inner: Any, number: int) -> None:
     """What has arrived and will not be read counts against the window of the connection as well."""
     for event in inner._events.get(number, ()):
         if isinstance(event, h2.events.DataReceived) and event.flow_controlled_length:
-            inner._h2_state.acknowledge_received_data(event.flow_controlled_length, number)
+            with suppress(h2.exceptions.H2Error):  # of a connection that is broken, and ends with that
+                inner._h2_state.acknowledge_received_data(event.flow_controlled_length, number)
 
 
 def _says_too_much(inner: Any, request: httpcore2.Request, response: httpcore2.Response) -> bool:

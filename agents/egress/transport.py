@@ -72,16 +72,23 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
 
 class _Stream(httpcore2.AsyncNetworkStream):
-    """Closes its connection also when the TLS handshake is cancelled, which httpcore2 leaves open."""
+    """Does what httpcore2 leaves undone: closes the connection when the TLS handshake is cancelled, and takes TLS that
+    becomes nonsense for a broken connection."""
 
     def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore2's
-        return await self._stream.read(max_bytes, timeout)
+        try:
+            return await self._stream.read(max_bytes, timeout)
+        except ssl.SSLError as error:
+            raise httpcore2.ReadError(f"the connection's TLS is broken: {error.reason}") from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore2's
-        await self._stream.write(buffer, timeout)
+        try:
+            await self._stream.write(buffer, timeout)
+        except ssl.SSLError as error:
+            raise httpcore2.WriteError(f"the connection's TLS is broken: {error.reason}") from error
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -93,7 +100,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore2's signature
     ) -> httpcore2.AsyncNetworkStream:
         try:
-            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+            return _Stream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
         except BaseException:
             await self._stream.aclose()
             raise

@@ -1,6 +1,7 @@
 """A small HTTP/2 server on a free local port.
 
-`/endless` never ends, `/silent` never begins, any other path answers with a few bytes.
+`/endless` never ends, `/silent` never begins, `/broken` becomes nonsense on the way, any other path answers with a few
+bytes.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from h2.events import RequestReceived, StreamReset
 from h2.exceptions import ProtocolError
 
 CHUNK = bytes(16_000)
+DATA_OF_NO_STREAM = b"\0\0\1\0\0\0\0\0\0x"
 
 
 @dataclass(kw_only=True)
@@ -59,6 +61,12 @@ class Http2Server:
             return
         number = event.stream_id
         protocol.send_headers(number, [(":status", "200"), ("content-type", "text/plain")])
+        if headers[b":path"] == b"/broken":
+            protocol.send_data(number, CHUNK)
+            writer.write(protocol.data_to_send())
+            await asyncio.sleep(0.05)  # or both would be read at once
+            writer.write(DATA_OF_NO_STREAM)
+            return
         if headers[b":path"] != b"/endless":
             protocol.send_data(number, b"hello", end_stream=True)
             writer.write(protocol.data_to_send())

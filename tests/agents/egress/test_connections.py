@@ -14,7 +14,7 @@ from agents.errors import EgressRefused
 from tests.agents.certificates import certificate
 from tests.agents.conftest import LOCAL
 from tests.agents.http2_server import Http2Server, http2_server
-from tests.agents.http_server import Received, Server, json_reply, reply
+from tests.agents.http_server import Received, Server, http_server, json_reply, reply
 
 Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 ADDRESSES = {"a.example": "127.0.0.1", "b.example": "127.0.0.1", "inner.example": "10.0.0.1"}
@@ -98,6 +98,17 @@ async def test_an_http2_request_that_is_cancelled_is_stopped(transport: GuardedT
     assert http2.connections == 1
 
 
+async def test_an_http2_answer_that_becomes_nonsense_is_a_protocol_error(
+    transport: GuardedTransport, http2: Http2Server
+) -> None:
+    async with asyncio.timeout(60):
+        for _ in range(3):
+            with pytest.raises(httpx2.TransportError):
+                await get(transport, http2.url("/broken", "a.example"))
+        assert await get(transport, http2.url("/", "a.example")) == b"hello"
+    assert len(transport._pool.connections) == 1, "the broken ones take up no place"
+
+
 POISON = json_reply({"poison": True})
 
 
@@ -164,3 +175,22 @@ async def test_a_tls_handshake_that_is_cancelled_leaves_no_connection_open() -> 
         await closed.wait()
     listener.close()
     await listener.wait_closed()
+
+
+async def test_tls_that_becomes_nonsense_is_a_broken_connection(http2_tls: Contexts) -> None:
+    async def nonsense(_request: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nab")
+        await asyncio.sleep(0.05)
+        below_tls = writer.transport._ssl_protocol._transport
+        below_tls.write(b"\x17\x03\x03\x00\x20" + bytes(32))
+
+    server_tls, client_tls = http2_tls
+    server_tls.set_alpn_protocols(["http/1.1"])
+    async with (
+        asyncio.timeout(60),
+        http_server(server_tls) as server,
+        GuardedTransport(LOCAL, resolver=resolver, tls=client_tls) as transport,
+    ):
+        server.answers = [nonsense]
+        with pytest.raises(httpx2.ReadError):
+            await get(transport, server.url(host="a.example"))
