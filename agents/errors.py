@@ -16,6 +16,7 @@
     │                                         no model gave an answer that can be used
     ├── StorageFailed      STORAGE_FULL, STORAGE_ERROR
     │                                         a result could not be kept on this machine's disk
+    ├── SandboxUnavailable SANDBOX_UNAVAILABLE no sandbox for user code (`agents.code.backend`)
     └── CodeFailed         CODE_ERROR         user code raised or ended without a result
 
 Each message says what to change; `path` points into the agent's config or input. Codes are stable: clients and

@@ -133,7 +133,7 @@ CASES = [
         """,
         at_most_300_mib,
     ),
-    python("12 endless loop", "while True: pass", stopped_by(Reason.CPU), cpu_seconds=0.5),
+    python("12 endless loop", "while True: pass", stopped_by(Reason.CPU), cpu_seconds=0.3),
     python(
         "13 sleeping, deaf to signals",
         """
@@ -164,7 +164,7 @@ CASES = [
         """
         import zlib
         packer = zlib.compressobj(1)
-        packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1024)) + packer.flush()
+        packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(320)) + packer.flush()
         return len(zlib.decompress(packed))
         """,
         failed_as("memory", or_stopped_by=MEMORY),
@@ -191,7 +191,7 @@ CASES = [
         while True: pass
         """,
         stopped_by(Reason.CPU),
-        cpu_seconds=1,
+        cpu_seconds=0.5,
     ),
     python(
         "29 deep recursion, in Python and below",
@@ -219,7 +219,7 @@ CASES = [
         os.wait()
         """,
         little_processor_time,
-        cpu_seconds=1,
+        cpu_seconds=0.5,
     ),
     python(
         "35 files without number, folders without end",

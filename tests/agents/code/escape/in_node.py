@@ -48,7 +48,7 @@ CASES = [
         while (count < 100);
         """,
         stopped_by(Reason.CPU, Reason.PROCESSES, Reason.MEMORY),
-        cpu_seconds=1,
+        cpu_seconds=0.5,
     ),
     node(
         "40 inner bindings, worker threads, vm",

@@ -42,7 +42,6 @@ TIERS = [
     Tier("namespace, fresh", NAMESPACES),
     Tier("namespace, prewarmed", NAMESPACES, prewarmed=True),
     Tier("namespace, watched", NAMESPACES, cgroups=False),
-    Tier("landlock", LANDLOCK),
     Tier("landlock, watched", LANDLOCK, cgroups=False),
 ]
 Ran = dict[tuple[Tier, Case], Seen | SandboxUnavailable]
