@@ -4,6 +4,7 @@ are in the logs, probes are answered to anybody."""
 import asyncio
 import time
 from collections.abc import Awaitable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypeVar
 
@@ -73,8 +74,9 @@ class HealthChecks:
         return WorkersCheck(status="up" if online else "down", online=online)
 
 
+@cache
 def platform_version() -> str:
-    """The installed version, or that of a checkout that is not installed."""
+    """The installed version, or that of a checkout that is not installed; read from disk once."""
     try:
         return version("turbocat")
     except PackageNotFoundError:
