@@ -12,6 +12,9 @@ from platform_api.db.repository import TenantSession
 from platform_api.kit.ids import new_id
 from platform_api.resources.budgets.amounts import Amount, Used
 
+KEPT_SECONDS = 60.0
+"""How long what is set aside outlives its run: what the run has used is charged a moment after its end is recorded."""
+
 _CHARGE = text("""
     insert into charges (id, tenant_id, project_id, day, prompt_tokens, completion_tokens, unpriced_tokens, cost)
     values (:id, :tenant_id, :project_id, :day, :prompt_tokens, :completion_tokens, :unpriced_tokens, :cost)
@@ -30,7 +33,8 @@ _LEASE = text("""
 _LEASED = text("""
     select coalesce(sum(lease.tokens), 0)::bigint, coalesce(sum(lease.cost), 0)
     from budget_leases lease join executions on executions.id = lease.execution_id
-    where lease.project_id = :project_id and lease.tenant_id = :tenant_id and executions.status = 'RUNNING'
+    where lease.project_id = :project_id and lease.tenant_id = :tenant_id
+        and (executions.status = 'RUNNING' or lease.updated_at > now() - make_interval(secs => :kept))
         and (cast(:but as uuid) is null or lease.execution_id <> :but)
 """)
 _RELEASE = text("""
@@ -93,8 +97,8 @@ class BudgetRepository:
         )
 
     async def leased(self, *, but: UUID | None = None) -> Amount:
-        """What running executions (but for one) have set aside."""
-        tokens, cost = (await self._session.execute(_LEASED, {**self._mine, "but": but})).one()
+        """What executions (but for one) have set aside that run, or have just ended without giving it back."""
+        tokens, cost = (await self._session.execute(_LEASED, {**self._mine, "but": but, "kept": KEPT_SECONDS})).one()
         return Amount(tokens, cost)
 
     async def lease(self, execution_id: UUID, amount: Amount, settled: UUID) -> None:

@@ -19,7 +19,7 @@ from platform_api.access.scope import system_scope, tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution, Project, Tenant
 from platform_api.kit import clock
-from platform_api.resources.budgets import spending
+from platform_api.resources.budgets import repository, spending
 from platform_api.resources.budgets.amounts import Amount, Used
 from platform_api.resources.budgets.repository import BudgetRepository
 from platform_api.resources.executions.persistence import ABSENCES
@@ -210,16 +210,24 @@ async def test_a_period_begins_anew(
 
 
 @pytest.mark.parametrize("status", [ExecutionStatus.FAILED, ExecutionStatus.PAUSED])
-async def test_who_died_holds_nothing(sessions: Sessions, tenant: Tenant, status: ExecutionStatus) -> None:
-    """Its process could not give back what it had set aside; the run is over, or waits."""
+async def test_who_died_holds_nothing_after_a_while(
+    sessions: Sessions, tenant: Tenant, monkeypatch: pytest.MonkeyPatch, status: ExecutionStatus
+) -> None:
+    """Its process could not give back what it had set aside; the run is over, or waits.
+
+    Until then it counts: where the process lives, what it has used is charged a moment after the run's end.
+    """
     project = await a_project(sessions, tenant, maxTokens=100)
     dead = await a_budget(sessions, tenant, project)
-    await dead.ask(tokens(10), tokens(10, 90))
+    await dead.ask(tokens(10), tokens(10, 80))
     async with system_scope(sessions) as scope:
         await scope.session.execute(
             update(Execution).where(col(Execution.tenant_id) == tenant.id).values(status=status.value)
         )
     budget = await a_budget(sessions, tenant, project)
+    assert (await budget.ask(tokens(10), tokens(10))).tokens == 10
+    budget.over()
+    monkeypatch.setattr(repository, "KEPT_SECONDS", 0.0)
     assert (await budget.ask(tokens(10), tokens(10))).tokens == 100
     await budget.close()
 
