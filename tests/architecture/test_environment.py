@@ -6,6 +6,7 @@ from tests.architecture.tree import PACKAGES, parsed, python_files, source
 
 READER = "platform_api/settings.py"
 ALLOWED = {
+    "agents/code/guest/entry.py": "replaces the empty environment of a program's own process",
     "deployments/local/environment.py": "composes the environment that the stack's processes find their settings in",
 }
 """Path → why it touches the environment beside the settings."""

@@ -57,9 +57,8 @@ def _run_here(launch: Launch) -> NoReturn:
     """In this very process, which has numpy and Polars loaded and nothing of the worker's."""
     linux.close_from(DESCRIPTORS)
     linux.prctl(linux.PR_SET_DUMPABLE, 1)  # the watcher has to see which pages are shared; an `exec` does the same
-    environment = getattr(os, "environ")  # noqa: B009 - the guest's own, not settings: it replaces what is there
-    environment.clear()
-    environment.update(_environment(launch))
+    os.environ.clear()
+    os.environ.update(_environment(launch))
     for name in [name for name in sys.modules if name == "agents" or name.startswith("agents.")]:
         del sys.modules[name]
     sys.path[:] = [entry for entry in sys.path if entry.startswith(sys.base_prefix)]
