@@ -108,12 +108,13 @@ class TestStart:
         self, api: Api, orchestrator: FakeOrchestrator
     ) -> None:
         workflow = await api.active_workflow(schedule={"intervalSeconds": 60})
-        await api.made(path_of(workflow), {"environment": "PRODUCTION"})
+        started = await api.made(path_of(workflow), {"environment": "PRODUCTION"})
         specs = {spec.environment.value: spec for spec in orchestrator.deployments.values()}
         assert set(specs) == {"DEVELOPMENT", "PRODUCTION"}
         assert specs["PRODUCTION"].schedule is None
         submitted = orchestrator.deployments[orchestrator.submissions[0].deployment_id]
         assert submitted.environment.value == "PRODUCTION"
+        await api.send("POST", f"/executions/{started['executionId']}/cancel")
         await api.send("DELETE", f"/workflows/{workflow['id']}")
         assert orchestrator.deployments == {}
 
