@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from agents.code.backend import SandboxUnavailable
 from agents.errors import Problem
 from agents.spec import AgentSpec
 from flows.compiler.compile import compile_plan
@@ -27,7 +28,7 @@ from platform_api.access.scope import TenantScope, tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.enums import ResourceStatus
 from platform_api.db.models import Agent, Execution
-from platform_api.errors import InvalidState, ValidationFailed
+from platform_api.errors import InvalidState, ServiceUnavailable, ValidationFailed
 from platform_api.kit.ids import new_id
 from platform_api.kit.request_context import current_request
 from platform_api.resources.agents.service import AgentService, spec_of
@@ -68,7 +69,8 @@ class AgentTester:
     async def run(self, agent_id: UUID, given: dict[str, Any]) -> AgentTestView:
         """The test's record at its end, or as it is when the time to wait is over.
 
-        Raises `ValidationFailed` for inputs that the agent does not take, `InvalidState` for an agent that cannot run.
+        Raises `ValidationFailed` for inputs that the agent does not take, `InvalidState` for an agent that cannot run,
+        `ServiceUnavailable` where no worker has a sandbox for its code.
         """
         async with self._scope() as scope:
             agent = await self._testable(scope, agent_id)
@@ -132,6 +134,9 @@ class AgentTester:
         async with self._scope() as scope:
             execution, _ = await ExecutionRepository(scope).with_workflow(execution_id)
             lines, _ = await LogRepository(scope).of(execution_id, LogFilters(), page=1, page_size=MAX_LINES)
+        error = execution.error or {}
+        if error.get("code") == SandboxUnavailable.default_code:
+            raise ServiceUnavailable(f"{error['message']} (execution {execution.id})")
         return tested_view(execution, lines)
 
     def _scope(self) -> Any:

@@ -83,6 +83,11 @@ def broken(_: Execution) -> StepOutcome:
     return StepOutcome(status=StepStatus.FAILED, error={"code": "CODE_ERROR", "message": "ValueError: no"})
 
 
+def refused(_: Execution) -> StepOutcome:
+    error = {"code": "SANDBOX_UNAVAILABLE", "message": "CODE agents are refused: no sandbox works here"}
+    return StepOutcome(status=StepStatus.FAILED, error=error)
+
+
 @asynccontextmanager
 async def worker(api: Api, sessions: Sessions, work: Callable[[Execution], Any]) -> AsyncIterator[Played]:
     """The API with such a Prefect behind it."""
@@ -134,6 +139,12 @@ class TestRun:
         tested = answer.json()["data"]
         assert (answer.status_code, tested["status"], tested["output"]) == (200, "FAILED", None)
         assert tested["error"]["code"] == "CODE_ERROR"
+
+    async def test_a_machine_without_a_sandbox_is_no_mistake_of_the_callers(self, api: Api, sessions: Sessions) -> None:
+        agent = await an_agent(api)
+        async with worker(api, sessions, refused):
+            answer = await api.post(f"/agents/{agent['id']}/test")
+        assert "no sandbox works here" in error_of(answer, 503, "SERVICE_UNAVAILABLE")["message"]
 
     async def test_what_a_model_calls_is_planned_with_it(self, api: Api, sessions: Sessions) -> None:
         tool = await api.active_agent(inputSchema=TAKES_A_NUMBER)
