@@ -55,6 +55,8 @@ async def run_all(results_folder: Path) -> dict[str, Any]:
         spec = AgentSpec(id=key, version=1, name=body["name"], type=body["type"], config=body["config"])
         given = {name: filled(template, found) for name, template in inputs.items()}
         found[key] = (await running[AgentType(body["type"])].run(spec, given, context)).output
+    for executor in running.values():
+        await executor.aclose()
     return found
 
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from rich.console import Console
 
+from agents.code.backends import selection
 from agents.code.selection import SandboxChoice, Selection
 from deployments.commands import doctor as command
 from deployments.local import doctor
@@ -117,14 +118,14 @@ async def test_the_sandbox_is_named(folder: DataFolder) -> None:
 
 
 async def test_a_machine_without_a_sandbox_is_told_why(folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "selection", lambda choice: Selection(choice, []))
+    monkeypatch.setattr(doctor, "selection", lambda: Selection(SandboxChoice.AUTO, []))
     found = await doctor.check_sandbox(folder)
     assert found.failed
     assert "CODE agents are refused" in found.detail
 
 
 async def test_no_sandbox_by_choice_is_a_warning(folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_chosen_sandbox", lambda: SandboxChoice.UNSAFE_LOCAL)
+    monkeypatch.setattr(doctor, "_chosen_sandbox", lambda: selection(SandboxChoice.UNSAFE_LOCAL))
     found = await doctor.check_sandbox(folder)
     assert found.warning
     assert not found.failed
