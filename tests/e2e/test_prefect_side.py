@@ -117,7 +117,13 @@ def holds_a_guest(process: psutil.Process) -> bool:
     """Whether a warm process has user code running below it."""
     if "forkserver" not in " ".join(process.cmdline()) or process.pid == os.getpid():
         return False
-    return any("guest" in " ".join(child.cmdline()) for child in process.children())
+    return bool(guests(process))
+
+
+def guests(holder: psutil.Process) -> list[psutil.Process]:
+    """What runs below the zygotes of a warm process; they stay themselves."""
+    zygotes = [child for child in holder.children() if "agents.code.guest" in " ".join(child.cmdline())]
+    return [guest for zygote in zygotes for guest in zygote.children(recursive=True)]
 
 
 @pytest.mark.case(37)
