@@ -82,26 +82,31 @@ class Engine:
 
 
 def remove(container: Container) -> None:
-    """Kills what runs in it; nothing of it stays."""
-    with suppress(NotFound):
+    """Kills what runs in it; nothing of it stays. Raises `SandboxUnavailable` where the engine does not do it."""
+    try:
         container.remove(force=True, v=True)
+    except NotFound:
+        return
+    except (APIError, OSError) as error:
+        raise SandboxUnavailable(f"the engine did not remove a container ({type(error).__name__})") from None
 
 
 def died_of_memory(container: Container) -> bool:
     """Whether the engine saw the memory's end, where the first process was what went."""
     try:
         container.reload()
-    except APIError:
+    except (APIError, OSError):
         return False
     return bool(container.attrs["State"].get("OOMKilled"))
 
 
 def sweep(client: docker.DockerClient) -> None:
     """Removes the containers of workers of this machine that were killed. They have ended already: see the harness."""
-    for container in client.containers.list(all=True, filters={"label": OWNER_LABEL}):
+    for container in client.containers.list(all=True, filters={"label": OWNER_LABEL}, ignore_removed=True):
         host, _, pid = container.labels[OWNER_LABEL].rpartition(":")
         if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
-            remove(container)
+            with suppress(SandboxUnavailable):  # another worker that starts may be at it
+                remove(container)
 
 
 def _attached(container: Container) -> socket.socket:

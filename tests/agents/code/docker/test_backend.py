@@ -254,6 +254,20 @@ async def test_an_engine_that_is_gone_refuses_and_nothing_else_is_tried(engine: 
     gc.collect()  # the SDK leaves a socket behind that did not connect: here it is known of
 
 
+async def test_an_engine_that_dies_in_the_middle_is_told_as_such(
+    backend: DockerBackend, engine: EnginePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = engines.Container.remove
+
+    def away(container: engines.Container, **how: bool) -> None:
+        real(container, **how)
+        raise ConnectionError
+
+    monkeypatch.setattr(engines.Container, "remove", away)
+    with pytest.raises(SandboxUnavailable, match="did not remove a container"):
+        await _run(backend, "def main(input): return 1")
+
+
 async def test_hostile_neighbours_do_not_reach_each_other(backend: DockerBackend) -> None:
     bomb = "import os\ndef main(input):\n    while True:\n        try: os.fork()\n        except OSError: pass"
     hostile = [asyncio.ensure_future(_run(backend, bomb, Limits(wall_seconds=8))) for _ in range(2)]
