@@ -270,18 +270,18 @@ class TestRefusals:
     async def test_an_archived_agent_is_over(self, api: Api) -> None:
         agent = await an_agent(api)
         await api.patch(f"/agents/{agent['id']}", {"status": "ARCHIVED"})
-        error_of(await api.post(f"/agents/{agent['id']}/test"), 409, "INVALID_STATE")
+        assert error_of(await api.post(f"/agents/{agent['id']}/test"), 409, "INVALID_STATE")
 
     async def test_unknown_fields_are_refused(self, api: Api) -> None:
         agent = await an_agent(api)
         answer = await api.post(f"/agents/{agent['id']}/test", {"input": {}, "tenantId": str(uuid4())})
-        error_of(answer, 400, "VALIDATION_ERROR")
+        assert error_of(answer, 400, "VALIDATION_ERROR")
 
     @pytest.mark.case(13)
     async def test_a_viewer_runs_no_code(self, api: Api, sessions: Sessions, settings: Settings) -> None:
         agent = await api.active_agent(isPublic=True)
         viewer = await colleague(api, sessions, settings, TenantRole.VIEWER)
-        error_of(await viewer.post(f"/agents/{agent['id']}/test"), 403, "FORBIDDEN")
+        assert error_of(await viewer.post(f"/agents/{agent['id']}/test"), 403, "FORBIDDEN")
 
     async def test_a_draft_is_for_those_who_may_change_it(
         self, api: Api, sessions: Sessions, settings: Settings
@@ -289,21 +289,21 @@ class TestRefusals:
         draft = await an_agent(api, isPublic=True)
         active = await api.active_agent(isPublic=True)
         editor = await colleague(api, sessions, settings, TenantRole.EDITOR)
-        error_of(await editor.post(f"/agents/{draft['id']}/test"), 403, "FORBIDDEN")
+        assert error_of(await editor.post(f"/agents/{draft['id']}/test"), 403, "FORBIDDEN")
         private = await api.active_agent()
-        error_of(await editor.post(f"/agents/{private['id']}/test"), 403, "FORBIDDEN")
+        assert error_of(await editor.post(f"/agents/{private['id']}/test"), 403, "FORBIDDEN")
         async with worker(api, sessions, broken):
             assert (await editor.post(f"/agents/{active['id']}/test")).status_code == 200
 
     @pytest.mark.case(11)
     async def test_another_tenants_agent_is_not_there(self, api: Api, client: httpx.AsyncClient) -> None:
         agent = await api.active_agent(isPublic=True)
-        error_of(await (await owner(client)).post(f"/agents/{agent['id']}/test"), 404, "NOT_FOUND")
+        assert error_of(await (await owner(client)).post(f"/agents/{agent['id']}/test"), 404, "NOT_FOUND")
 
     async def test_a_key_needs_the_scope(self, api: Api, sessions: Sessions) -> None:
         agent = await an_agent(api)
         reader = await by_key(api, sessions, "agents:read")
-        error_of(await reader.post(f"/agents/{agent['id']}/test"), 403, "FORBIDDEN")
+        assert error_of(await reader.post(f"/agents/{agent['id']}/test"), 403, "FORBIDDEN")
 
 
 class TestSight:
@@ -318,5 +318,5 @@ class TestSight:
         for reader in (tester, api):
             assert (await reader.get(f"/executions/{key}")).status_code == 200
             assert key in {each["id"] for each in (await reader.get("/executions")).json()["data"]}
-        error_of(await other.get(f"/executions/{key}"), 403, "FORBIDDEN")
+        assert error_of(await other.get(f"/executions/{key}"), 403, "FORBIDDEN")
         assert (await other.get("/executions")).json()["data"] == []
