@@ -6,6 +6,7 @@ written a moment later.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from uuid import UUID
@@ -116,11 +117,9 @@ class ProjectBudget:
             self._settler = asyncio.create_task(self._later(), name=f"budget-{self.project_id}")
 
     async def _later(self) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):  # which is the pause having passed without an end
             async with asyncio.timeout(SETTLE_SECONDS):
                 await self._over.wait()
-        except TimeoutError:
-            pass
         try:
             async with self._turn:
                 await self._settle(self._holding())

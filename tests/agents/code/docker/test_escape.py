@@ -20,7 +20,7 @@ AT_ONCE = 4
 OF_ITS_OWN = {
     "01 files of the host": {"/etc/hostname", "accounts"},  # the container's name, the image's users
     "17 writing outside of the work folder": {
-        "/proc/self/uid_map",  # opens, but takes nothing: the second line of `test_what_opens_takes_nothing`
+        "/proc/self/uid_map",  # opens, but takes nothing: see `test_what_opens_takes_nothing`
         "less likely to be killed",  # the same
     },
     "21 what /proc shows": {"kallsyms", "cmdline", "net/tcp", "config.gz", "sys/kernel/random/boot_id"},
