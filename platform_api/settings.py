@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agents.code.docker.place import IMAGE, URL, EnginePlace
 from agents.code.selection import SandboxChoice
+from agents.egress.allowlist import entry_problems
 from platform_api.weak_settings import equal_secrets, guessable_secrets, plain_origins, weak_password, weak_rounds
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
@@ -381,7 +382,10 @@ class RunSettings(_Group):
         "deployments/docker/code`, never pulled",
     )
     egress_allow: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), alias="EGRESS_ALLOW", description="hosts and networks that outgoing calls may reach beside public ones"
+        (),
+        alias="EGRESS_ALLOW",
+        description="hosts and networks that outgoing calls may reach beside public ones, comma-separated: names "
+        "(`ollama.internal`), addresses and networks (`10.20.0.0/16`); no schemes, ports or wildcards",
     )
     data_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), alias="DATA_ROOTS", description="folders that data agents of all tenants may read, comma-separated"
@@ -418,6 +422,13 @@ class RunSettings(_Group):
         parts = urlsplit(value)
         if "://" in value and (parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc)):
             raise ValueError("must be a folder or s3://bucket/prefix; credentials have settings of their own")
+        return value
+
+    @field_validator("egress_allow")
+    @classmethod
+    def _are_hosts_or_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if problems := entry_problems(value):
+            raise ValueError("; ".join(problems))
         return value
 
     @property
@@ -557,8 +568,8 @@ def _load(group: type[G], problems: list[str]) -> G | None:
     except ValidationError as error:
         for item in error.errors(include_input=False, include_url=False):
             name = ".".join(str(part) for part in item["loc"])
-            message = "is not set" if item["type"] == "missing" else item["msg"]
-            problems.append(f"{name}: {message}" if name else message.removeprefix("Value error, "))
+            message = "is not set" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
+            problems.append(f"{name}: {message}" if name else message)
         return None
 
 

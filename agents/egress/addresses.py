@@ -3,9 +3,7 @@
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
 from contextlib import suppress
-from functools import lru_cache
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -90,30 +88,5 @@ def _ipv6(text: str) -> ipaddress.IPv6Address:
     return ipaddress.IPv6Address(text)
 
 
-@lru_cache(maxsize=64)
-def allowed_networks(allow: tuple[str, ...]) -> tuple[Network, ...]:
-    """The networks and single addresses among the entries of `EGRESS_ALLOW`."""
-    return tuple(network for entry in allow if (network := _network(entry)) is not None)
-
-
-@lru_cache(maxsize=64)
-def allowed_names(allow: tuple[str, ...]) -> frozenset[str]:
-    """The host names among them, in lower case and without a final dot."""
-    return frozenset(normal_name(entry) for entry in allow if _network(entry) is None)
-
-
 def normal_name(host: str) -> str:
     return host.strip().rstrip(".").lower()
-
-
-def is_in(address: Address, networks: Iterable[Network]) -> bool:
-    """An IPv4 address in IPv6 form counts as the IPv4 address, but only where the network was allowed as such."""
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return any(address in network or (mapped is not None and mapped in network) for network in networks)
-
-
-def _network(entry: str) -> Network | None:
-    try:
-        return ipaddress.ip_network(entry.strip().strip("[]"), strict=False)
-    except ValueError:
-        return None

@@ -10,7 +10,8 @@ from functools import partial
 
 import httpx2
 
-from agents.egress.addresses import Address, allowed_names, allowed_networks, is_in, normal_name, parse_host, refusal
+from agents.egress.addresses import Address, normal_name, parse_host, refusal
+from agents.egress.allowlist import allowed_names, allowed_networks, is_in
 from agents.egress.policy import EgressPolicy
 from agents.errors import ConnectionFailed, EgressRefused
 

@@ -1,7 +1,7 @@
-"""A proxy on loopback for libraries that open connections by themselves and can be told to use a proxy.
+"""Proxies on loopback for what opens connections by itself and can be told to use a proxy.
 
-Each connection that such a library asks for is made here, behind the guard and to the address that the guard has seen:
-no redirect that the library follows and no second look-up of a name leads past it.
+Each connection that is asked for is made here, behind the guard and to the address that the guard has seen: no redirect
+that a library follows and no second look-up of a name leads past it.
 
     async with Tunnel(Guard(policy)) as tunnel:
         options = {"proxy_url": tunnel.url, …}
@@ -12,6 +12,10 @@ import base64
 import contextlib
 import hmac
 import secrets
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx2
 
@@ -22,43 +26,46 @@ MAX_HEAD = 64 * 1024
 CHUNK = 256 * 1024
 CONNECT_SECONDS = 10.0
 MAX_ADDRESSES_TRIED = 4
+MAX_CONNECTIONS = 64
+"""Of one proxy at once; it serves one run."""
 _OWN_HEADERS = (b"proxy-authorization", b"proxy-connection", b"connection", b"keep-alive")
 
 
-class Tunnel:
-    """Open as long as its context; only who knows its URL gets through. `refusal` is the last thing it refused.
-
-    Libraries leave the password out when they follow a redirect from http to another host, which thus ends here.
-    """
+class Proxy(ABC):
+    """HTTP requests with whole URLs, and CONNECT."""
 
     def __init__(self, guard: Guard) -> None:
-        self.refusal: AgentError | None = None
         self._guard = guard
-        self._key = secrets.token_urlsafe(24)
-        self._expected = b"Basic " + base64.b64encode(f"tunnel:{self._key}".encode())
-        self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> "Tunnel":
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=MAX_HEAD)
-        return self
+    @asynccontextmanager
+    async def serving(self, listener: socket.socket | None = None) -> AsyncIterator[asyncio.Server]:
+        """Open as long as its context, on `listener` or a free port of loopback."""
+        if listener is not None:
+            server = await asyncio.start_server(self._accept, sock=listener, limit=MAX_HEAD)
+        else:
+            server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=MAX_HEAD)
+        try:
+            yield server
+        finally:
+            server.close()
+            for connection in self._connections:
+                connection.cancel()
+            if self._connections:
+                await asyncio.wait(self._connections)
 
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        if self._connections:
-            await asyncio.wait(self._connections)
+    @abstractmethod
+    def check(self, head: "Head") -> None:
+        """Raises `AgentError` for a request that goes no further."""
 
-    @property
-    def url(self) -> str:
-        """What the library is told, with the password in it."""
-        assert self._server is not None
-        port = self._server.sockets[0].getsockname()[1]
-        return f"http://tunnel:{self._key}@127.0.0.1:{port}"
+    @abstractmethod
+    def refused(self, error: AgentError) -> None:
+        """Hears of what was refused; the other side is told the message as well."""
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            writer.close()
+            return
         task = asyncio.ensure_future(self._serve(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
@@ -66,24 +73,21 @@ class Tunnel:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-                head = _Head(await reader.readuntil(b"\r\n\r\n"))
-                if not hmac.compare_digest(head.authorization, self._expected):
-                    self.refusal = EgressRefused(f"a redirect to {head.url.host} is not followed", path="url")
-                    writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-                    return
+                head = Head(await reader.readuntil(b"\r\n\r\n"))
                 await self._forward(head, reader, writer)
         finally:
             writer.close()
 
-    async def _forward(self, head: "_Head", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, head: "Head", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            self.check(head)
             there, to_there = await self._connect(head)
         except AgentError as error:
-            self.refusal = error
-            writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            self.refused(error)
+            writer.write(_answer("403 Forbidden", str(error)))
             return
         except (OSError, TimeoutError):
-            writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.write(_answer("502 Bad Gateway", f"{head.url.host}:{head.port} cannot be reached"))
             return
         try:
             if head.is_connect:
@@ -94,10 +98,10 @@ class Tunnel:
         finally:
             to_there.close()
 
-    async def _connect(self, head: "_Head") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, head: "Head") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """To one of the addresses that may be reached; raises `EgressRefused`, `OSError` or `TimeoutError`."""
         self._guard.check_url(head.url)
-        port = head.url.port or DEFAULT_PORTS[head.url.scheme]
+        port = head.port
         async with asyncio.timeout(CONNECT_SECONDS):
             addresses = await self._guard.addresses(head.url.raw_host.decode("ascii"), port)
             failure = OSError("no address")
@@ -109,7 +113,7 @@ class Tunnel:
         raise failure
 
 
-class _Head:
+class Head:
     """The start of a request as a proxy gets it; raises `ValueError` for anything else."""
 
     def __init__(self, raw: bytes) -> None:
@@ -123,6 +127,13 @@ class _Head:
             raise ValueError("no URL") from error
 
     @property
+    def port(self) -> int:
+        """Raises `ValueError` where the URL's scheme has none of its own."""
+        if self.url.port is None and self.url.scheme not in DEFAULT_PORTS:
+            raise ValueError("no port")
+        return self.url.port or DEFAULT_PORTS[self.url.scheme]
+
+    @property
     def authorization(self) -> bytes:
         found = (line for line in self._headers if line.lower().startswith(b"proxy-authorization:"))
         return next(found, b":").partition(b":")[2].strip()
@@ -132,6 +143,51 @@ class _Head:
         kept = [line for line in self._headers if line.partition(b":")[0].strip().lower() not in _OWN_HEADERS]
         start = b" ".join((self.method, self.url.raw_path, self._version))
         return b"\r\n".join((start, *kept, b"Connection: close", b"", b""))
+
+
+class Tunnel(Proxy):
+    """Open as long as its context; only who knows its URL gets through. `refusal` is the last thing it refused.
+
+    Libraries leave the password out when they follow a redirect from http to another host, which thus ends here.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        super().__init__(guard)
+        self.refusal: AgentError | None = None
+        self._key = secrets.token_urlsafe(24)
+        self._expected = b"Basic " + base64.b64encode(f"tunnel:{self._key}".encode())
+        self._port = 0
+        self._open = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> "Tunnel":
+        server = await self._open.enter_async_context(self.serving())
+        self._port = server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._open.aclose()
+
+    @property
+    def url(self) -> str:
+        """What the library is told, with the password in it."""
+        return f"http://tunnel:{self._key}@127.0.0.1:{self._port}"
+
+    def check(self, head: Head) -> None:
+        """Raises `EgressRefused` for who does not know the password."""
+        if not hmac.compare_digest(head.authorization, self._expected):
+            raise EgressRefused(f"a redirect to {head.url.host} is not followed", path="url")
+
+    def refused(self, error: AgentError) -> None:
+        """Keeps it."""
+        self.refusal = error
+
+
+def _answer(status: str, message: str) -> bytes:
+    body = message.encode()
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
+        "Connection: close\r\n\r\n"
+    ).encode() + body
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

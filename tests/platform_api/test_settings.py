@@ -145,6 +145,21 @@ def test_what_is_no_origin_is_refused(only_good: pytest.MonkeyPatch, origin: str
     assert set(problems()) == {"FRONTEND_URL"}
 
 
+def test_hosts_and_networks_may_be_allowed(only_good: pytest.MonkeyPatch) -> None:
+    only_good.setenv("EGRESS_ALLOW", "ollama.internal, 10.20.0.0/16")
+    assert load_settings().runs.egress_allow == ("ollama.internal", "10.20.0.0/16")
+
+
+def test_each_entry_that_allows_nothing_is_named(only_good: pytest.MonkeyPatch) -> None:
+    only_good.setenv("EGRESS_ALLOW", "good.internal,http://me:hunter2@bad.internal/,10.0.0.0/99")
+    [(name, message)] = problems().items()
+    assert name == "EGRESS_ALLOW"
+    assert "'bad.internal/'" in message
+    assert "'10.0.0.0/99'" in message
+    assert "good.internal" not in message
+    assert "hunter2" not in message
+
+
 def test_no_secret_is_in_a_representation() -> None:
     shown = repr(load_settings())
     assert not [value for value in GOOD.values() if value in shown]
