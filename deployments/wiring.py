@@ -231,7 +231,7 @@ class Wiring:
             results=self._results,
             executors=self._executors,
             data_roots=(self._files / str(tenant_id), *runs.data_roots),
-            egress=EgressPolicy(allow=runs.egress_allow),
+            egress=EgressPolicy(allow=runs.egress_allow, tenant=str(tenant_id)),
             secrets=Vault(self.sessions, tenant_id, self.cipher),
             providers=Keyring(self.sessions, tenant_id, self.cipher, only=tried),
             budget_around=budgets.around,

@@ -107,9 +107,11 @@ class Call:
         auth = self._config.auth
         if not isinstance(auth, OAuth2Auth):
             return await self._exchange(None).attempt(outgoing, room)
-        answer = await self._exchange(await self._token(auth)).attempt(outgoing, room)
-        if answer.status != httpx2.codes.UNAUTHORIZED or not self._tokens.forget(auth):
+        token = await self._token(auth)
+        answer = await self._exchange(token).attempt(outgoing, room)
+        if answer.status != httpx2.codes.UNAUTHORIZED:
             return answer
+        self._tokens.forget(self._context.egress, auth, token)
         return await self._exchange(await self._token(auth)).attempt(outgoing, room)
 
     async def _token(self, auth: OAuth2Auth) -> str:
@@ -121,7 +123,7 @@ class Call:
             carries_credentials=True,
             timeout=self._config.timeout_seconds,
         )
-        token = await self._tokens.get(auth, exchange)
+        token = await self._tokens.get(self._context.egress, auth, exchange)
         self._masking.add(token)
         return token
 

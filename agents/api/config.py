@@ -12,6 +12,7 @@ from agents.problems import is_template, model_problems, parse_config
 
 MIB = 1024 * 1024
 MAX_EXPRESSION = 4096
+LONGEST_SECONDS = 3600.0
 BODY_FIELDS = ("body", "json", "form", "multipart")
 BODILESS = ("GET", "HEAD")
 MANAGED_HEADERS = frozenset(
@@ -216,7 +217,7 @@ class ApiConfig(Part):
     form: dict[str, Text | list[Text]] | None = None
     multipart: list[MultipartItem] | None = None
     auth: Auth | None = None
-    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
+    timeout_seconds: Annotated[float, Field(gt=0, le=LONGEST_SECONDS)] = 30
     """Of one attempt, from connecting to the last byte; an attempt that takes longer is not repeated."""
     retry: Retry = Retry()
     pagination: Pagination | None = None

@@ -1,20 +1,23 @@
 """OAuth2 client credentials: fetches access tokens and keeps them until they expire."""
 
+import asyncio
 import hashlib
 import time
+import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote_plus, urlencode
 
 import httpx2
 import orjson
 
 from agents.api.auth import basic
-from agents.api.config import OAuth2Auth
+from agents.api.config import LONGEST_SECONDS, OAuth2Auth
 from agents.api.exchange import Exchange
 from agents.api.request import DEFAULT_HEADERS
 from agents.egress.outgoing import Outgoing, parse_url
-from agents.errors import AgentError, HttpStatusFailed
+from agents.egress.policy import EgressPolicy
+from agents.errors import AgentError, AgentTimeout, HttpStatusFailed
 
 EARLY_SECONDS = 30.0
 DEFAULT_LIFETIME = 60.0
@@ -30,38 +33,82 @@ class Token:
     until: float
 
 
+@dataclass(kw_only=True)
+class _Fetch:
+    """One that is under way; it is given up when nobody waits for it any more."""
+
+    task: asyncio.Task[Token]
+    waiting: int = 0
+
+
+_Fetches = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Fetch]]
+
+
 class TokenStore:
-    """Tokens by everything that decides what a token may do, the client's secret included."""
+    """Tokens by everything that decides what a token may do: the tenant, and the client's secret included.
+
+    Runs that need the same token at once share one fetch. A fetch that fails fails for all of them, and is forgotten.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._tokens: dict[str, Token] = {}
+        self._fetches: _Fetches = weakref.WeakKeyDictionary()
 
-    async def get(self, auth: OAuth2Auth, exchange: Exchange) -> str:
-        """A token that is good for a little while yet. Raises `HttpStatusFailed` when none is given out."""
-        key = _key(auth)
+    async def get(self, policy: EgressPolicy, auth: OAuth2Auth, exchange: Exchange) -> str:
+        """A token that is good for a little while yet. Raises `HttpStatusFailed` when none is given out, and what
+        `Exchange.attempt` raises."""
+        key = _key(policy, auth)
         kept = self._tokens.get(key)
         if kept is not None and kept.until > self._clock():
             return kept.value
-        token = await self._fetch(auth, exchange)
-        self._tokens.pop(key, None)
-        while len(self._tokens) >= MAX_KEPT:
-            self._tokens.pop(next(iter(self._tokens)))
-        self._tokens[key] = token
-        return token.value
+        try:
+            async with asyncio.timeout(exchange.timeout):
+                return (await self._fetched(key, auth, exchange)).value
+        except TimeoutError:
+            message = f"no token came within {exchange.timeout:g} s; check `auth.tokenUrl` or raise `timeoutSeconds`"
+            details = {"timeoutSeconds": exchange.timeout, "stage": "fetching a token"}
+            raise AgentTimeout(message, path="auth.tokenUrl", details=details) from None
 
-    def forget(self, auth: OAuth2Auth) -> bool:
-        """After a 401, since a server may withdraw tokens early; whether there was one."""
-        return self._tokens.pop(_key(auth), None) is not None
+    def forget(self, policy: EgressPolicy, auth: OAuth2Auth, refused: str) -> None:
+        """After a 401, since a server may withdraw tokens early. One that another run has fetched since then stays."""
+        key = _key(policy, auth)
+        kept = self._tokens.get(key)
+        if kept is not None and kept.value == refused:
+            del self._tokens[key]
 
-    async def _fetch(self, auth: OAuth2Auth, exchange: Exchange) -> Token:
+    async def _fetched(self, key: str, auth: OAuth2Auth, exchange: Exchange) -> Token:
+        """By one fetch of all who ask at once. It has the time of whoever waits longest, not of who came first."""
+        fetches = self._fetches.setdefault(asyncio.get_running_loop(), {})
+        fetch = fetches.get(key)
+        if fetch is None:
+            patient = replace(exchange, timeout=LONGEST_SECONDS)
+            fetch = fetches[key] = _Fetch(task=asyncio.ensure_future(self._fetch(key, auth, patient)))
+        fetch.waiting += 1
+        try:
+            return await asyncio.shield(fetch.task)
+        finally:
+            fetch.waiting -= 1
+            if fetches.get(key) is fetch and (fetch.task.done() or not fetch.waiting):
+                del fetches[key]
+                fetch.task.cancel()
+
+    async def _fetch(self, key: str, auth: OAuth2Auth, exchange: Exchange) -> Token:
         answer = await exchange.attempt(_token_request(auth), MAX_ANSWER_BYTES)
         fields = _fields(answer.body)
         value = fields.get("access_token")
         if answer.status != httpx2.codes.OK or not isinstance(value, str) or not _is_token(value):
             raise _failed(answer.status, fields.get("error"))
         seconds = _lifetime(fields.get("expires_in"))
-        return Token(value=value, until=self._clock() + seconds - min(EARLY_SECONDS, seconds / 2))
+        token = Token(value=value, until=self._clock() + seconds - min(EARLY_SECONDS, seconds / 2))
+        self._keep(key, token)
+        return token
+
+    def _keep(self, key: str, token: Token) -> None:
+        self._tokens.pop(key, None)
+        while len(self._tokens) >= MAX_KEPT:
+            self._tokens.pop(next(iter(self._tokens)))
+        self._tokens[key] = token
 
 
 def _token_request(auth: OAuth2Auth) -> Outgoing:
@@ -101,5 +148,5 @@ def _failed(status: int, error: object) -> AgentError:
     return HttpStatusFailed(message, code=code, path="auth.tokenUrl", details={"status": status})
 
 
-def _key(auth: OAuth2Auth) -> str:
-    return hashlib.sha256(orjson.dumps(auth.model_dump())).hexdigest()
+def _key(policy: EgressPolicy, auth: OAuth2Auth) -> str:
+    return hashlib.sha256(orjson.dumps([policy.tenant, policy.allow, auth.model_dump()])).hexdigest()

@@ -1,4 +1,4 @@
-"""A pool whose connections hand nothing of one request on to the next: its callers may be different tenants.
+"""A pool whose connections hand nothing of one request on to the next: its callers may be different agents.
 
 httpcore2 leaves two things open, and both are closed here (which needs its private attributes; tests hold it to them):
 
@@ -19,7 +19,7 @@ import h2.events
 import h2.exceptions
 import httpcore2
 
-MAX_CONNECTIONS, MAX_IDLE, IDLE_SECONDS = 200, 50, 30.0
+MAX_CONNECTIONS, MAX_IDLE, IDLE_SECONDS = 100, 20, 30.0
 FLUSH_SECONDS = 1.0
 BODILESS_STATUSES = frozenset({101, 204, 205, 304})
 
@@ -39,6 +39,10 @@ class ConnectionPool(httpcore2.AsyncConnectionPool):
         )
         self._tls = tls
         self._network = network
+
+    async def close_expired(self) -> None:
+        """Closes what has been idle for too long, which the pool itself does only when it is used again."""
+        await self._close_connections(self._assign_requests_to_connections())
 
     def create_connection(self, origin: httpcore2.Origin) -> "Connection":
         """Called by the pool."""

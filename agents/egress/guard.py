@@ -12,6 +12,7 @@ import httpx2
 
 from agents.egress.addresses import Address, normal_name, parse_host, refusal
 from agents.egress.allowlist import allowed_names, allowed_networks, is_in
+from agents.egress.look_ups import in_turn
 from agents.egress.policy import EgressPolicy
 from agents.errors import ConnectionFailed, EgressRefused
 
@@ -24,7 +25,7 @@ SETTING = "EGRESS_ALLOW"
 MAX_PORT = 65535
 DEFAULT_PORTS = {"http": 80, "https": 443}
 LOOK_UP_SECONDS = 10.0
-MAX_LOOK_UPS = 32
+MAX_LOOK_UPS = 64
 PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(/[A-Za-z0-9._~!$&'()*+,;=:@%/\-]*)?", re.IGNORECASE)
 """What every parser of URLs reads the same way: a library has one of its own."""
 
@@ -47,6 +48,7 @@ class Guard:
         self._networks = allowed_networks(policy.allow)
         self._names = allowed_names(policy.allow)
         self._resolver = resolver
+        self._tenant = policy.tenant
 
     def check_url(self, url: httpx2.URL) -> None:
         """What can be seen without a look-up: scheme, credentials in the URL, addresses spelled out."""
@@ -100,7 +102,7 @@ class Guard:
         name = normal_name(host)
         if name == "localhost" or name.endswith(".localhost"):
             return [ipaddress.ip_address(text) for text in LOOPBACK]
-        return _parsed(await self._resolver(host, port))
+        return _parsed(await in_turn(self._tenant, partial(self._resolver, host, port)))
 
     def _permitted(self, host: str, found: list[Address]) -> list[Address]:
         if normal_name(host) in self._names:

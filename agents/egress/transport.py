@@ -11,9 +11,9 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import httpcore2
@@ -21,9 +21,12 @@ import httpx2
 
 from agents.egress.connections import ConnectionPool
 from agents.egress.guard import Guard, Resolver, egress_refused, resolve
+from agents.egress.places import Places
 from agents.egress.policy import EgressPolicy
 
 MAX_ADDRESSES_TRIED = 4
+MAX_PER_HOST = 64
+"""Requests at once to one host and port under one policy, so that a slow server leaves connections for the others."""
 
 # Their debug logs spell out headers, credentials included.
 for _chatty in ("hpack", "httpcore2"):
@@ -123,9 +126,40 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self._guard = Guard(policy, resolver)
         backend = GuardedBackend(self._guard, network or httpcore2.AnyIOBackend())
         self._pool = ConnectionPool(tls or _tls_context(), backend)
+        self._places = Places(MAX_PER_HOST)
+
+    @property
+    def has_connections(self) -> bool:
+        """Open ones, or such as are being opened."""
+        return bool(self._pool.connections)
+
+    async def close_expired(self) -> None:
+        """Closes connections that nothing has used for a while."""
+        await self._pool.close_expired()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self._guard.check_url(request.url)
+        host = request.url.netloc.decode("ascii").lower()
+        with _httpx_errors():
+            await self._take_place(host, request.extensions.get("timeout", {}).get("pool"))
+        try:
+            return await self._send(request, partial(self._places.give_back, host))
+        except BaseException:
+            self._places.give_back(host)
+            raise
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+    async def _take_place(self, host: str, seconds: float | None) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._places.take(host)
+        except TimeoutError as error:
+            message = f"{MAX_PER_HOST} requests to {host} are under way and none has ended within {seconds:g} s"
+            raise httpcore2.PoolTimeout(message) from error
+
+    async def _send(self, request: httpx2.Request, when_over: Callable[[], None]) -> httpx2.Response:
         outgoing = httpcore2.Request(
             method=request.method,
             url=httpcore2.URL(
@@ -143,19 +177,17 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         return httpx2.Response(
             status_code=answer.status,
             headers=answer.headers,
-            stream=_Body(answer),
+            stream=_Body(answer, when_over),
             extensions=answer.extensions,
         )
 
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-
 
 class _Body(httpx2.AsyncByteStream):
-    """The bytes as they come from the wire."""
+    """The bytes as they come from the wire. `when_over` is called when it is closed."""
 
-    def __init__(self, answer: httpcore2.Response) -> None:
+    def __init__(self, answer: httpcore2.Response, when_over: Callable[[], None]) -> None:
         self._answer = answer
+        self._when_over: Callable[[], None] | None = when_over
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _httpx_errors():
@@ -163,8 +195,13 @@ class _Body(httpx2.AsyncByteStream):
                 yield part
 
     async def aclose(self) -> None:
-        with _httpx_errors():
-            await self._answer.aclose()
+        when_over, self._when_over = self._when_over, None
+        try:
+            with _httpx_errors():
+                await self._answer.aclose()
+        finally:
+            if when_over is not None:
+                when_over()
 
 
 @contextmanager

@@ -5,14 +5,9 @@ from typing import Any
 
 import pytest
 
-from agents.api.config import OAuth2Auth
-from agents.api.exchange import Exchange
-from agents.api.tokens import TokenStore
-from agents.egress.transport import GuardedTransport
 from agents.errors import HttpStatusFailed
 from tests.agents.api.conftest import Call, Lines
-from tests.agents.conftest import LOCAL
-from tests.agents.http_server import Server, json_reply, reply
+from tests.agents.http_server import Server, reply
 
 SECRET = "planted-s3cret/+ä"
 
@@ -44,84 +39,6 @@ async def test_hmac_signs_method_path_time_and_body(call: Call, server: Server) 
     signed = f"POST\n{received.target}\n{received.headers['x-timestamp']}\n{body_hash}"
     assert received.headers["x-sig"] == hmac.new(b"s", signed.encode(), "sha256").hexdigest()
     assert received.headers["x-key-id"] == "k7"
-
-
-def oauth(server: Server, **fields: Any) -> dict[str, Any]:
-    url = server.url("/token")
-    return {"type": "oauth2", "tokenUrl": url, "clientId": "id", "clientSecret": SECRET, "scope": "read", **fields}
-
-
-async def test_an_oauth2_token_is_fetched_once_and_kept(call: Call, server: Server, other_server: Server) -> None:
-    other_server.answers = [json_reply({"access_token": "tok-1", "expires_in": 3600})]
-    for _ in range(3):
-        await call({"url": server.url(), "auth": oauth(other_server)})
-    [token_request] = other_server.received
-    assert token_request.body == b"grant_type=client_credentials&scope=read"
-    assert token_request.headers["authorization"].startswith("Basic ")
-    assert [received.headers["authorization"] for received in server.received] == ["Bearer tok-1"] * 3
-
-
-async def test_other_client_credentials_get_a_token_of_their_own(
-    call: Call, server: Server, other_server: Server
-) -> None:
-    other_server.answers = [json_reply({"access_token": "tok-1", "expires_in": 3600}), reply(401)]
-    await call({"url": server.url(), "auth": oauth(other_server)})
-    with pytest.raises(HttpStatusFailed):
-        await call({"url": server.url(), "auth": oauth(other_server, clientSecret="guessed")})
-    assert len(server.received) == 1
-
-
-async def test_the_credentials_can_go_into_the_body(call: Call, server: Server, other_server: Server) -> None:
-    other_server.answers = [json_reply({"access_token": "tok-1"})]
-    await call({"url": server.url(), "auth": oauth(other_server, credentialsIn="body", clientSecret="a&b")})
-    assert b"client_id=id&client_secret=a%26b" in other_server.received[0].body
-    assert "authorization" not in other_server.received[0].headers
-
-
-async def test_a_withdrawn_token_is_replaced_once(call: Call, server: Server, other_server: Server) -> None:
-    other_server.answers = [json_reply({"access_token": f"tok-{n}", "expires_in": 3600}) for n in (1, 2)]
-    server.answers = [reply(401), json_reply("in")]
-    assert (await call({"url": server.url(), "auth": oauth(other_server)}))["data"] == "in"
-    assert [received.headers["authorization"] for received in server.received] == ["Bearer tok-1", "Bearer tok-2"]
-
-
-async def test_a_token_is_fetched_again_when_it_expires(other_server: Server) -> None:
-    now = 1000.0
-    store = TokenStore(clock=lambda: now)
-    other_server.answers = [json_reply({"access_token": f"tok-{n}", "expires_in": 100}) for n in (1, 2)]
-    auth = OAuth2Auth.model_validate(oauth(other_server))
-    async with GuardedTransport(LOCAL) as transport:
-        exchange = Exchange(
-            transport=transport,
-            authorise=lambda outgoing: outgoing,
-            expects=lambda _status: True,
-            carries_credentials=True,
-            timeout=5,
-        )
-        first = [await store.get(auth, exchange), await store.get(auth, exchange)]
-        now += 71
-        assert [*first, await store.get(auth, exchange)] == ["tok-1", "tok-1", "tok-2"]
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        json_reply({"error": "invalid_client"}, 401),
-        json_reply({"access_token": "bad\r\nX-Evil: 1"}),
-        json_reply({"access_token": 5}),
-        json_reply([1]),
-        reply(200, b"<html>"),
-        reply(302, location="http://127.0.0.1:9/"),
-    ],
-)
-async def test_a_token_endpoint_that_gives_no_token_is_said(
-    call: Call, server: Server, other_server: Server, answer: bytes
-) -> None:
-    other_server.answers = [answer]
-    with pytest.raises(HttpStatusFailed) as caught:
-        await call({"url": server.url(), "auth": oauth(other_server)})
-    assert caught.value.path == "auth.tokenUrl"
-    assert server.received == []
 
 
 ECHOED = [
