@@ -95,6 +95,8 @@ class AgentContext:
     """Of the run and what is around it; an executor keeps the agent's own limits inside it.
 
     Usage that is told to it is recorded by that; `AgentResult.usage` is for what was not.
+    replays: bool = False
+    """Whether those plans are of an earlier run; files that have changed since then are refused."""
     """
     tell_text: Callable[[str], None] = lambda _text: None
     """Shows a piece of a model's answer to those who listen. Never blocks."""

@@ -79,6 +79,8 @@ class PlanStep(_Frozen):
     """The DATA step that computes this one's table as a part of its own query; this one only plans it."""
     lazy_inputs: tuple[str, ...] = ()
     """Inputs that are the output of a step which was fused into this one."""
+    replays: bool = False
+    """Whether those plans are of another run: what is computed is what that run read, or nothing."""
     repeatable: bool = True
     """False for what must not be done twice unasked (an API agent's POST): a worker lost in it fails the run."""
 

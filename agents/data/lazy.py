@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from agents.errors import InputInvalid
@@ -30,6 +30,8 @@ class LazyTable(BaseModel):
     config: dict[str, Any]
     inputs: dict[str, Any]
     lazy_inputs: list[str]
+    stamps: dict[str, str] = Field(default_factory=dict)
+    """What the files of each source looked like when the table was planned, by the source's place in the config."""
 
     @classmethod
     def of(cls, output: dict[str, Any]) -> "LazyTable":

@@ -1,5 +1,6 @@
 """Finds files under the data roots, and nothing outside them, whatever symbolic links say."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,15 @@ def find_files(path: str, roots: Sequence[Path], suffix: str | None = None) -> l
         if found:
             return [_inside(file, roots, path) for file in found]
     raise InputInvalid(_not_found(path, roots), code="PATH_NOT_FOUND", path="source.path")
+
+
+def stamp_of(files: Sequence[Path]) -> str:
+    """Changes when one of the files is written to, replaced, added or gone."""
+    seen = hashlib.sha256()
+    for file in files:
+        found = file.stat()
+        seen.update(f"{file.name}\0{found.st_size}\0{found.st_mtime_ns}\0".encode(errors="surrogatepass"))
+    return seen.hexdigest()
 
 
 def place_file(path: str, roots: Sequence[Path]) -> Path:

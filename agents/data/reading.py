@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from agents.context import AgentContext
 from agents.data.failures import POLARS_FAILURES, ColumnMissing, failed_at
-from agents.data.formats import FORMATS, SUFFIXES, Reading, format_of
+from agents.data.formats import FORMATS, SUFFIXES, FileFormat, Reading, format_of
 from agents.data.lazy import LAZY, LazyTable
-from agents.data.paths import find_files
+from agents.data.paths import find_files, stamp_of
 from agents.data.remote.tables import Ready, RemoteTables
 from agents.data.scanning import rows_table, scan_files, scan_objects
 from agents.data.sources import (
@@ -42,12 +42,16 @@ class SourceReader:
         remote: RemoteTables | None,
         stop: StopSignal,
         lazy_inputs: Collection[str] = (),
+        expected_stamps: Mapping[str, str] | None = None,
     ) -> None:
         self._inputs = inputs
         self._context = context
         self._remote = remote
         self._stop = stop
         self._lazy_inputs = lazy_inputs
+        self._expected_stamps = expected_stamps or {}
+        self.stamps: dict[str, str] = {}
+        """Of the files of each source that was opened, where somebody may want to know."""
 
     def lazy_table(self, source: AnySource | None) -> tuple[str, LazyTable] | None:
         """The name and plan of the input behind `source`, where that is the plan of a table."""
@@ -60,7 +64,12 @@ class SourceReader:
     def within(self, table: LazyTable) -> "SourceReader":
         """What reads for the agent whose table that is. Nothing far away: that is never left to another step."""
         return SourceReader(
-            inputs=table.inputs, context=self._context, remote=None, stop=self._stop, lazy_inputs=table.lazy_inputs
+            inputs=table.inputs,
+            context=self._context,
+            remote=None,
+            stop=self._stop,
+            lazy_inputs=table.lazy_inputs,
+            expected_stamps=table.stamps if self._context.replays else None,
         )
 
     def main_table(self, source: AnySource | None) -> pl.LazyFrame:
@@ -92,10 +101,26 @@ class SourceReader:
             case InputSource():
                 return self._open_input(source)
             case FileSource():
-                return _open_files(source, self._context.data_roots)
+                return self._open_files(source, path)
             case UrlSource() | DatabaseSource():
                 assert self._remote is not None
                 return _open_remote(self._remote.at(path), source)
+
+    def _open_files(self, source: FileSource, path: str) -> pl.LazyFrame:
+        roots = self._context.data_roots
+        files, kind = _found(source, roots)
+        self._stamp(files, path)
+        return scan_files(kind, files, source, partitioned=_is_partitioned(files, roots))
+
+    def _stamp(self, files: Sequence[Path], path: str) -> None:
+        """Notes what the files look like, and refuses others than those of the run that is replayed."""
+        expected = self._expected_stamps.get(path)
+        if expected is None and self._context.fused_into is None:
+            return
+        self.stamps[path] = stamp_of(files)
+        if expected is not None and self.stamps[path] != expected:
+            message = "the files have changed since the run read them; run the workflow again"
+            raise InputInvalid(message, code="SOURCE_CHANGED")
 
     def _open_input(self, source: InputSource) -> pl.LazyFrame:
         if source.input not in self._inputs:
@@ -129,14 +154,14 @@ def _open_remote(table: Ready, source: RemoteSource) -> pl.LazyFrame:
     return scan_files(table.kind, table.files, reading)
 
 
-def _open_files(source: FileSource, roots: Sequence[Path]) -> pl.LazyFrame:
+def _found(source: FileSource, roots: Sequence[Path]) -> tuple[list[Path], FileFormat]:
     stated = format_of(source.path, source.format)
     files = find_files(source.path, roots, suffix=f".{stated or 'parquet'}")
     kind = stated or SUFFIXES.get(files[0].suffix.lower())
     if kind is None:
         message = f'the format cannot be told from {source.path[:200]!r}; set "format" to one of {listed(FORMATS)}'
         raise InputInvalid(message)
-    return scan_files(kind, files, source, partitioned=_is_partitioned(files, roots))
+    return files, kind
 
 
 def _is_partitioned(files: Sequence[Path], roots: Sequence[Path]) -> bool:

@@ -69,8 +69,14 @@ class DataRun:
 
     def _planned(self, raw_config: dict[str, Any], config: DataConfig, into: str) -> AgentResult:
         """Instead of the table the plan of it, which has met the columns but no row."""
-        columns = schema_names(make_plan(config, self._reader(), self._stop).schema)
-        lazy = LazyTable(config=raw_config, inputs=self._inputs, lazy_inputs=sorted(self._context.lazy_inputs))
+        reader = self._reader()
+        columns = schema_names(make_plan(config, reader, self._stop).schema)
+        lazy = LazyTable(
+            config=raw_config,
+            inputs=self._inputs,
+            lazy_inputs=sorted(self._context.lazy_inputs),
+            stamps=reader.stamps,
+        )
         self._context.log("INFO", f"{len(columns)} columns; the rows are computed by {into}")
         return AgentResult(output={"fusedInto": into, "schema": columns, LAZY: lazy.model_dump(by_alias=True)})
 

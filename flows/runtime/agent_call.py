@@ -119,6 +119,7 @@ class AgentCall:
     def _cpu_slot(self, kind: AgentType) -> contextlib.AbstractAsyncContextManager[Any]:
         slots = self._around.ports.cpu_slots
         if slots is None or kind not in CPU_BOUND:
+            replays=self._at.step.replays,
             return contextlib.nullcontext()
         return slots
 

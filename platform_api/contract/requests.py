@@ -95,6 +95,7 @@ BODIES: JsonObject = {
     "ProfilePatch": {"fullName": "Ada King", "preferences": {"theme": "dark"}},
     "ProjectCreate": {"name": "Greetings", "agent": _AGENT},
     "ProjectUpdate": {"description": "All that greets", "budget": {"maxCost": 20, "period": "MONTH"}},
+    "StepPreview": {"path": "clean"},
     "TenantPatch": {"name": "Analytical Engines"},
     "WorkflowChange": {"tags": ["demo", "greetings"]},
     "WorkflowCopy": {"name": "Second greeting"},

@@ -20,7 +20,7 @@ from platform_api.access.scope import system_scope
 from platform_api.access.tokens import Tokens
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Agent, ApiKey, Template, User, UserSession, Workflow
-from platform_api.resources.executions import agent_tests
+from platform_api.resources.executions import attending
 from platform_api.resources.executions.journal import Journal
 from platform_api.resources.provider_tests import service as provider_tests
 from platform_api.resources.sessions.login import LoginSessions
@@ -34,7 +34,7 @@ NARROW = frozenset({"agents:read", "agents:update", "executions:read"})
 
 def unhurried(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Nobody calls too often, and nobody waits for the test of an agent, or the end of a run, that nothing runs."""
-    monkeypatch.setattr(agent_tests, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(attending, "GRACE_SECONDS", 0.0)
     monkeypatch.setattr(provider_tests, "GRACE_SECONDS", 0.0)
     generous = {name: 1_000_000 for name in LimitSettings.model_fields if name.endswith("_per_minute")}
     limits = settings.limits.model_copy(update=generous)

@@ -33,6 +33,7 @@ from platform_api.settings import Settings
 from tests.factories.api import Api, agent_body, by_key, step
 from tests.factories.bodies import Bodies
 from tests.factories.canary import traces_of
+from tests.factories.previews import LAZY, a_fused_run, ended
 from tests.factories.routes import Walked, walk
 from tests.factories.world import Caller, Whose, World, kind_of, unhurried
 from tests.fixtures.http import PASSWORD, Member, error_of, register
@@ -219,6 +220,15 @@ async def going_on(stage: Stage, path: str = "/executions/{execution_id}") -> Ca
     return call
 
 
+async def previewing(stage: Stage) -> Call:
+    """A step whose table nobody has computed yet."""
+    api = await stage.world.caller(Caller.OWNER)
+    made = await a_fused_run(api)
+    await stage.world.change(Execution, UUID(made["executionId"]), status=ExecutionStatus.RUNNING)
+    await ended(stage.sessions, api, made["executionId"], "load", made["loader"]["id"], LAZY)
+    return Call(api=api, ids={"execution_id": made["executionId"]}, body={"path": "load"})
+
+
 async def restoring(stage: Stage) -> Call:
     call = await own(stage, "/workflows/{workflow_id}/versions/{number}")
     agent = await stage.world.shared_agent(stage.world.home)
@@ -276,6 +286,7 @@ TOLD: Mapping[tuple[str, str], Told] = {
     ("POST", "/executions/retry"): Told(
         *("execution.retry", "execution", MADE, answered("started", "0", "executionId")), going_on
     ),
+    ("POST", f"{EXECUTION}/preview"): Told("execution.preview", "execution", EVENT, named("execution_id"), previewing),
     ("POST", f"{EXECUTION}/resume"): Told("execution.resume", "execution", EVENT, named("execution_id"), answering),
     ("POST", "/llm-providers"): Told(
         *("llm-provider.create", "llm-provider", MADE, answered("id")), sending("/llm-providers", a_provider)

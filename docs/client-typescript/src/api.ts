@@ -72,6 +72,8 @@ import type {
   SessionView,
   SignedInView,
   SortOrder,
+  StepPreview,
+  StepPreviewView,
   StepRunView,
   StreamEvent,
   StreamTokenView,
@@ -1162,6 +1164,23 @@ export class Turbocat extends Transport {
       method: "POST",
       path: "/api/v1/auth/logout",
       answer: "nothing",
+    }, options);
+  }
+
+  /**
+   * The first rows of the table that a DATA step gave.
+   *
+   * Those of a step that was computed as a part of the next one (`fusedInto`) are computed now, once, by a run of
+   * their
+   * own, from what the step read. Where that is another or gone by now, `error` says so.
+   */
+  previewStep(executionId: string, body: StepPreview, options: CallOptions = {}): Promise<StepPreviewView> {
+    return this.call<StepPreviewView>({
+      method: "POST",
+      path: `/api/v1/executions/${segment(executionId)}/preview`,
+      answer: "data",
+      body,
+      takesKey: true,
     }, options);
   }
 

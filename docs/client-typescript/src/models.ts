@@ -1091,6 +1091,25 @@ export interface StepRunView {
   id: string;
   stepKey: string;
   path: string;
+/** Which step's table is to be seen. */
+export interface StepPreview {
+  /** the step's path; that of its newest attempt is shown */
+  path: string;
+}
+
+/** The first rows of a step's table; while `status` is PENDING or RUNNING they are not there yet. */
+export interface StepPreviewView {
+  path: string;
+  /** the run that computes them; null where the record has them */
+  executionId: string | null;
+  status: ExecutionStatus;
+  /** column to type */
+  schema: Record<string, unknown> | null;
+  /** at most 20 rows, long cells cut */
+  preview: (Record<string, unknown>)[] | null;
+  error: Record<string, unknown> | null;
+}
+
   attempt: number;
   status: StepStatus;
   input: unknown;

@@ -5,7 +5,6 @@ While it waits it holds neither a transaction nor a connection.
 
 import asyncio
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from flows.errors import DefinitionInvalid
 from flows.orchestrator import Orchestrator
 from flows.plan import Plan, PlanWorkflow
 from flows.spec import StepSpec, WorkflowDefinition
-from flows.states import TriggerType, is_final
+from flows.states import TriggerType
 from platform_api.access.principal import Principal, Via
 from platform_api.access.scope import TenantScope, tenant_scope
 from platform_api.db.engine import Sessions
@@ -35,6 +34,7 @@ from platform_api.resources.agents.service import AgentService, spec_of
 from platform_api.resources.agents.visibility import check_changeable
 from platform_api.resources.audit_log.service import AuditLog
 from platform_api.resources.budgets.service import BudgetGate
+from platform_api.resources.executions.attending import until_final
 from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.filters import LogFilters
 from platform_api.resources.executions.journal import admit
@@ -50,11 +50,6 @@ from platform_api.resources.workflows.slugs import slug_of
 STEP_KEY = "test"
 MAX_LINES = 500
 """Of the log, in the answer."""
-
-GRACE_SECONDS = 5.0
-"""What starting a run and recording its end may take beside the agent's own time."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ class AgentTester:
             delivery = Delivery(sessions=self.sessions, orchestrator=self.orchestrator, tenant_id=self.caller.tenant_id)
             scope.after_commit(partial(delivery.attempt, execution.id))
         limit = spec_of(agent).limits.timeout_seconds or self.seconds
-        await self._wait(execution.id, min(limit, self.seconds) + GRACE_SECONDS)
+        await until_final(self._scope, execution.id, min(limit, self.seconds))
         return await self._result(execution.id)
 
     async def _testable(self, scope: TenantScope, agent_id: UUID) -> Agent:
@@ -119,16 +114,6 @@ class AgentTester:
             inputs=inputs,
             request_id=current_request().request_id,
         )
-
-    async def _wait(self, execution_id: UUID, seconds: float) -> None:
-        deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
-        while time.monotonic() < deadline:
-            async with self._scope() as scope:
-                status = await ExecutionRepository(scope).status_of(execution_id)
-            if is_final(status):
-                return
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.25, _LONGEST_PAUSE)
 
     async def _result(self, execution_id: UUID) -> AgentTestView:
         async with self._scope() as scope:

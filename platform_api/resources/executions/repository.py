@@ -87,6 +87,21 @@ class ExecutionRepository(Repository[Execution]):
         ids = list(await self.session.scalars(oldest.limit(limit)))
         return ids, counted - len(ids)
 
+    async def preview_of(self, step: StepRun, tag: str) -> Execution | None:
+        """The newest run of no workflow, with this tag, that has taken over what the step did."""
+        mine = (col(Execution.tenant_id) == self.tenant_id, col(Execution.workflow_id).is_(None))
+        # agent and start are the copy's too: there is an index on them
+        copied = (col(StepRun.agent_id).is_not_distinct_from(step.agent_id), col(StepRun.started_at) == step.started_at)
+        found = (
+            select(Execution)
+            .join(StepRun, col(StepRun.execution_id) == col(Execution.id))
+            .where(*mine, *copied, col(StepRun.reused_from) == (step.reused_from or step.id))
+            .where(col(Execution.tags).contains([tag]))
+            .order_by(col(Execution.created_at).desc())
+            .limit(1)
+        )
+        return (await self.session.execute(found)).scalar_one_or_none()
+
     def _joined(self) -> Select[tuple[Execution, Workflow]]:
         return (
             select(Execution, Workflow)
@@ -100,6 +115,15 @@ class StepRunRepository(Repository[StepRun]):
 
     model = StepRun
     label = "step run"
+
+    async def newest(self, execution_id: UUID, path: str) -> StepRun:
+        """The newest attempt of the step at `path`; raises `NotFound`."""
+        mine = self.query().where(col(StepRun.execution_id) == execution_id, col(StepRun.path) == path)
+        found = await self.session.execute(mine.order_by(col(StepRun.attempt).desc()).limit(1))
+        step = found.scalar_one_or_none()
+        if step is None:
+            raise NotFound(f"No step of execution {execution_id} with this path has run")
+        return step
 
     async def of(self, execution_id: UUID, *, page: int, page_size: int) -> tuple[list[StepRun], int]:
         """One page of an execution's attempts: by start (what never started comes last), then by path."""

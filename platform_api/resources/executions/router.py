@@ -22,6 +22,7 @@ from platform_api.resources.executions.cancelling import Cancelling
 from platform_api.resources.executions.delivery import AdmissionLimits, Delivery
 from platform_api.resources.executions.filters import ExecutionFilters, HistoryFilters, LogFilters
 from platform_api.resources.executions.launch import Launcher
+from platform_api.resources.executions.previewing import Previewing
 from platform_api.resources.executions.resumption import Resumption
 from platform_api.resources.executions.retrying import Retrying
 from platform_api.resources.executions.schemas import (
@@ -38,6 +39,8 @@ from platform_api.resources.executions.schemas import (
     ExecutionStarted,
     ExecutionView,
     LogView,
+    StepPreview,
+    StepPreviewView,
     StepRunView,
 )
 from platform_api.resources.executions.service import ExecutionService
@@ -59,6 +62,7 @@ Resumer = Annotated[TenantScope, requires(Permission.EXECUTIONS_RESUME)]
 Retrier = Annotated[TenantScope, requires(Permission.EXECUTIONS_EXECUTE)]
 Canceller = Annotated[TenantScope, requires(Permission.EXECUTIONS_CANCEL)]
 Tester = Annotated[Principal, permits(Permission.AGENTS_EXECUTE)]
+Viewer = Annotated[Principal, permits(Permission.EXECUTIONS_READ)]
 SORTABLE = {
     "createdAt": Execution.created_at,
     "startedAt": Execution.started_at,
@@ -210,6 +214,31 @@ async def list_execution_steps(execution_id: UUID, scope: Reader, paging: Paging
     """The execution's attempts of steps in the order of their start; a step that has not started has none."""
     steps, total = await ExecutionService(scope).steps(execution_id, paging)
     return page_of(map(step_view, steps), total, paging)
+
+
+@router.post(
+    "/executions/{execution_id}/preview",
+    responses={
+        **errors(400, 401, 403, 404, 409),
+        status.HTTP_202_ACCEPTED: {
+            "model": Envelope[StepPreviewView],
+            "description": "It is still being computed: the same call, or `GET /executions/{executionId}`, tells more",
+        },
+    },
+)
+async def preview_step(
+    execution_id: UUID, body: StepPreview, caller: Viewer, shared: PlatformDep, response: Response
+) -> Envelope[StepPreviewView]:
+    """The first rows of the table that a DATA step gave.
+
+    Those of a step that was computed as a part of the next one (`fusedInto`) are computed now, once, by a run of their
+    own, from what the step read. Where that is another or gone by now, `error` says so.
+    """
+    seconds = shared.settings.runs.agent_test_seconds
+    shown = await Previewing(shared.sessions, shared.orchestrator, caller, seconds).show(execution_id, body.path)
+    if not is_final(shown.status):
+        response.status_code = status.HTTP_202_ACCEPTED
+    return ok(shown)
 
 
 @router.get("/executions/{execution_id}/logs", responses=errors(400, 401, 403, 404))

@@ -48,6 +48,23 @@ class AgentTest(Body):
 
 
 class WorkflowSummary(View):
+class StepPreview(Body):
+    """Which step's table is to be seen."""
+
+    path: str = Field(max_length=1_000, description="the step's path; that of its newest attempt is shown")
+
+
+class StepPreviewView(View):
+    """The first rows of a step's table; while `status` is PENDING or RUNNING they are not there yet."""
+
+    path: str
+    execution_id: UUID | None = Field(description="the run that computes them; null where the record has them")
+    status: ExecutionStatus
+    schema_: dict[str, Any] | None = Field(alias="schema", description="column to type")
+    preview: list[dict[str, Any]] | None = Field(description="at most 20 rows, long cells cut")
+    error: dict[str, Any] | None
+
+
     """The workflow of an execution; its name as it is now."""
 
     id: UUID

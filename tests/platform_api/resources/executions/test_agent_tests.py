@@ -217,7 +217,7 @@ class TestWait:
 
     @pytest.fixture(autouse=True)
     def _impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("platform_api.resources.executions.agent_tests.GRACE_SECONDS", 0.3)
+        monkeypatch.setattr("platform_api.resources.executions.attending.GRACE_SECONDS", 0.3)
 
     async def test_a_long_test_goes_on_by_itself(self, api: Api, orchestrator: FakeOrchestrator) -> None:
         agent = await an_agent(api)
