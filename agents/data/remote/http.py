@@ -9,9 +9,10 @@ import httpx2
 from agents.data.addresses import Located
 from agents.data.formats import SUFFIXES, FileFormat
 from agents.data.remote.objects import too_large
+from agents.egress.compression import expander_of
 from agents.egress.outgoing import REDIRECTS, Outgoing, parse_url
 from agents.egress.transport import GuardedTransport
-from agents.errors import AgentTimeout, ConnectionFailed, EgressRefused, HttpStatusFailed, OutputInvalid
+from agents.errors import AgentTimeout, ConnectionFailed, EgressRefused, HttpStatusFailed
 
 MAX_REDIRECTS = 5
 TIMEOUTS: dict[str, float | None] = {"connect": 10.0, "read": 60.0, "write": 60.0, "pool": 60.0}
@@ -99,17 +100,18 @@ def _turned(outgoing: Outgoing, status: int, target: httpx2.URL) -> Outgoing:
 
 
 async def _receive(response: httpx2.Response, outgoing: Outgoing, target: Path, limit: int) -> None:
+    """What comes over the wire counts as well: some of it expands to nothing."""
     _require_success(response, outgoing)
-    received = 0
-    try:
-        with await asyncio.to_thread(target.open, "wb") as file:
-            async for part in response.aiter_bytes():
-                received += len(part)
-                if received > limit:
-                    raise too_large(str(outgoing.url), limit)
-                await asyncio.to_thread(file.write, part)
-    except httpx2.DecodingError:
-        raise OutputInvalid(f"{outgoing.label}: the answer's compression is broken") from None
+    received = written = 0
+    expander = expander_of(response.headers)
+    with await asyncio.to_thread(target.open, "wb") as file:
+        async for part in response.aiter_raw():
+            content = await expander.expand(part, limit - written + 1)
+            received, written = received + len(part), written + len(content)
+            if max(received, written) > limit:
+                raise too_large(str(outgoing.url), limit)
+            await asyncio.to_thread(file.write, content)
+    expander.finish()
 
 
 def _require_success(response: httpx2.Response, outgoing: Outgoing) -> None:

@@ -7,7 +7,15 @@ import pytest
 
 from agents.data.remote import tables
 from agents.egress.policy import EgressPolicy
-from agents.errors import AgentError, ConnectionFailed, EgressRefused, HttpStatusFailed, InputInvalid, LimitExceeded
+from agents.errors import (
+    AgentError,
+    ConnectionFailed,
+    EgressRefused,
+    HttpStatusFailed,
+    InputInvalid,
+    LimitExceeded,
+    OutputInvalid,
+)
 from tests.agents.data.conftest import FolderDatasets
 from tests.agents.data.remote.conftest import RunRemote
 from tests.agents.http_server import Server, reply
@@ -87,6 +95,31 @@ async def test_what_is_too_large_is_not_taken(
         with pytest.raises(LimitExceeded):
             await run_remote(source(server.url("/t.csv")))
     assert datasets.staged_files() == []
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "error"),
+    [
+        ("gzip, gzip", gzip.compress(gzip.compress(CSV)), OutputInvalid),  # which could become very many at one go
+        ("br", CSV, OutputInvalid),
+        ("gzip", b"no gzip", OutputInvalid),
+        ("gzip", gzip.compress(CSV)[:-9], OutputInvalid),
+        ("gzip", gzip.compress(b"") * 1_000, LimitExceeded),  # which becomes nothing for ever
+    ],
+)
+async def test_compression_that_hides_something(
+    run_remote: RunRemote, server: Server, monkeypatch: pytest.MonkeyPatch, encoding: str, body: bytes, error: type
+) -> None:
+    monkeypatch.setattr(tables, "MAX_FILE_BYTES", 1_000)
+    server.answers = [reply(200, body, content_encoding=encoding)]
+    with pytest.raises(error):
+        await run_remote(source(server.url("/t.csv")))
+
+
+async def test_a_compressed_file_is_unpacked(run_remote: RunRemote, server: Server) -> None:
+    """Some object stores send what they keep compressed whatever they are asked."""
+    server.answers = [reply(200, gzip.compress(CSV), content_encoding="gzip")]
+    assert (await run_remote(source(server.url("/t.csv")))).output["data"] == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
 
 
 async def test_answers_that_are_no_file(run_remote: RunRemote, server: Server) -> None:
