@@ -1,10 +1,11 @@
 """What an executor is handed beside its spec and inputs. Everything outside the agent comes through here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from agents.calls import CallBook, NoBook
 from agents.egress.policy import EgressPolicy
 from agents.errors import ConfigInvalid, Problem
 from agents.providers.budget import Budget, Unbounded
@@ -70,6 +71,11 @@ class NoLauncher:
         raise ConfigInvalid(f"there is no agent `{agent_id}` to run here")
 
 
+async def no_hosts() -> Sequence[str]:
+    """Where nobody lets programs reach anything."""
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class AgentContext:
     """One attempt's surroundings.
@@ -89,16 +95,22 @@ class AgentContext:
     """The step that computes this one's table as a part of its own query: a DATA agent then gives a plan of it."""
     lazy_inputs: frozenset[str] = frozenset()
     """Inputs that are such plans. Others are never taken for one, whatever is in them."""
+    replays: bool = False
+    """Whether those plans are of an earlier run; files that have changed since then are refused."""
     egress: EgressPolicy = field(default_factory=EgressPolicy)
+    code_egress: Callable[[], Awaitable[Sequence[str]]] = no_hosts
+    """Asks for the hosts that the tenant lets the programs of CODE agents reach (see `agents.egress.hosts`)."""
     providers: Providers = field(default_factory=NoProviders)
     budget: Budget = field(default_factory=Unbounded)
     """Of the run and what is around it; an executor keeps the agent's own limits inside it.
 
     Usage that is told to it is recorded by that; `AgentResult.usage` is for what was not.
-    replays: bool = False
-    """Whether those plans are of an earlier run; files that have changed since then are refused."""
     """
+    calls: CallBook = field(default_factory=NoBook)
+    """Where each call of a model or a tool is put on record."""
     tell_text: Callable[[str], None] = lambda _text: None
     """Shows a piece of a model's answer to those who listen. Never blocks."""
+    tell_sandbox: Callable[[str], None] = lambda _name: None
+    """Notes in which sandbox the agent's code runs, before it does: it is recorded whatever comes of it."""
     check_schema: SchemaCheck = no_schemas
     launcher: Launcher = field(default_factory=NoLauncher)

@@ -50,3 +50,8 @@ class AgentSpec(BaseModel):
     limits: Limits = Limits()
     project_id: str | None = None
     """Whose secrets its config may name, beside those of the whole tenant."""
+
+    @property
+    def has_network(self) -> bool:
+        """Whether its program may reach out; other kinds of agents have no program."""
+        return self.type is AgentType.CODE and bool(self.config.get("network"))

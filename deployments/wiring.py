@@ -40,6 +40,7 @@ from platform_api.resources.executions.repository import ExecutionRepository
 from platform_api.resources.llm_providers.keyring import Keyring
 from platform_api.resources.provider_tests.service import tried_provider
 from platform_api.resources.secrets.vault import Vault
+from platform_api.resources.tenants.policy import code_egress
 from platform_api.settings import Settings
 
 GONE_LOOKS, GONE_LOOK_SECONDS = 40, 0.05
@@ -232,6 +233,7 @@ class Wiring:
             executors=self._executors,
             data_roots=(self._files / str(tenant_id), *runs.data_roots),
             egress=EgressPolicy(allow=runs.egress_allow, tenant=str(tenant_id)),
+            code_egress=partial(code_egress, self.sessions, tenant_id),
             secrets=Vault(self.sessions, tenant_id, self.cipher),
             providers=Keyring(self.sessions, tenant_id, self.cipher, only=tried),
             budget_around=budgets.around,

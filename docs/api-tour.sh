@@ -21,7 +21,7 @@ KEY=$(curl -sS --fail-with-body "$API/api-keys" -H "Authorization: Bearer $TOKEN
 }' | field "['key']")
 call() { curl -sS --fail-with-body -H "X-API-Key: $KEY" -H "$JSON" "$@"; }
 
-# An agent: a bit of Python that runs in a child process of its own
+# An agent: a bit of Python that runs in a sandbox
 AGENT=$(call "$API/agents" -d '{
   "name": "Greeter", "type": "CODE",
   "config": {"language": "python", "code": "def main(input):\n    return {\"text\": \"Hello, \" + input[\"name\"]}"}

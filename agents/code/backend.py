@@ -9,6 +9,7 @@ ours). Whatever the backend, the harness
 - has the user's standard output and standard error as descriptors 1 and 2.
 """
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -47,6 +48,14 @@ class SandboxUnavailable(AgentError):
     default_code = "SANDBOX_UNAVAILABLE"
 
 
+class Network(Protocol):
+    """The other side of a program's network."""
+
+    async def __call__(self, listener: socket.socket) -> None:
+        """Takes what the program connects to `listener` and decides where it leads. Cancelled when the run is over."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Program:
     """One run's code and what it is handed."""
@@ -59,6 +68,8 @@ class Program:
     """File name in `data/` → file on this machine. A name has no slash and is no path."""
     collect: Path | None = None
     """A folder on this machine for the regular files that the program leaves in `out/`, bounded by `disk_bytes`."""
+    network: "Network | None" = None
+    """Serves what the program connects to; without it there is nothing to connect to."""
     prewarmed: bool = False
     """numpy and polars may be loaded already: a hint, which backends without such a mode ignore."""
 
@@ -147,6 +158,11 @@ class SandboxBackend(Protocol):
 
     async def probe(self) -> Probe:
         """Runs a program that tries live canaries; never raises for a backend that does not work."""
+        ...
+
+    @property
+    def networks(self) -> bool:
+        """Whether a program can be given a `network`."""
         ...
 
     async def run(self, program: Program, limits: Limits, streams: Streams) -> Outcome:

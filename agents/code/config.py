@@ -2,19 +2,26 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from agents.code.syntax import MAX_CODE_BYTES, node_problems, source_problems
+from agents.egress.hosts import ANY, entry_problem
 from agents.errors import Problem
 from agents.problems import is_template, model_problems, parse_config
 
 MIB = 1024 * 1024
-NO_NETWORK = (
-    "programs have no network: what they connect to could not be held against the egress policy; let an API agent make "
-    "the call and hand its output on"
-)
 NODE_NAMES = ("javascript", "js", "nodejs", "typescript")
+
+
+def _host(entry: str) -> str:
+    if (problem := entry_problem(entry)) is not None:
+        raise ValueError(problem)
+    return entry
+
+
+def _hosts(network: object) -> object:
+    return ((ANY,) if network else ()) if isinstance(network, bool) else network
 
 
 class CodeConfig(BaseModel):
@@ -40,8 +47,10 @@ class CodeConfig(BaseModel):
     """Processes and threads alive at once."""
     startup: Literal["fresh", "prewarmed"] = "fresh"
     """`prewarmed`: numpy and Polars are loaded already, which saves their import; Python alone has it."""
-    network: Literal[False] = False
-    """Programs have none: nothing could hold what they connect to against the egress policy."""
+    network: Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], BeforeValidator(_hosts)] = ()
+    """The hosts that the program may reach where the tenant lets programs reach them; `true` for all of those."""
+    idempotent: bool | None = None
+    """Whether a program with a network may be run again when the worker that ran it is lost."""
 
 
 def code_problems(config: dict[str, Any]) -> list[Problem]:
@@ -49,8 +58,6 @@ def code_problems(config: dict[str, Any]) -> list[Problem]:
     if config.get("language") in NODE_NAMES:
         message = f"language {config['language']!r} is called 'node' here, and takes JavaScript"
         return [Problem(path="language", code="BAD_CONFIG", message=message)]
-    if config.get("network") is True:
-        return [Problem(path="network", code="BAD_CONFIG", message=NO_NETWORK)]
     problems = model_problems(CodeConfig, config)
     if any(problem.path == "code" for problem in problems):
         return problems

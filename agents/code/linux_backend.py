@@ -30,6 +30,7 @@ from agents.code.backend import (
 from agents.code.canaries import probed
 from agents.code.guest.launch import LANDLOCK, NAMESPACES, NO_WALLS, Launch
 from agents.code.leftovers import WORK_FOLDERS
+from agents.code.network import serve
 from agents.code.zygote import Zygote
 
 NAMES = {NAMESPACES: "namespace", LANDLOCK: "landlock", NO_WALLS: "unsafe-local"}
@@ -46,6 +47,7 @@ class LinuxBackend:
         """Without `cgroups` runs are watched as on a machine that lets this user make none."""
         self.name = NAMES[walls]
         self.safe = walls != NO_WALLS
+        self.networks = walls == NAMESPACES
         self._walls = walls
         self._cgroups = cgroups
         self._fresh, self._prewarmed = Zygote(), Zygote(machine.preloaded())
@@ -67,7 +69,7 @@ class LinuxBackend:
                 running.close_handed_over()
                 stopped = await running.until_over(limits.wall_seconds)
             finally:
-                running.close()
+                await running.aclose()
         return running.outcome(stopped, wall_seconds=time.monotonic() - began)
 
     async def aclose(self) -> None:
@@ -110,6 +112,8 @@ class LinuxBackend:
             datasets={name: os.path.realpath(path) for name, path in program.datasets.items()},
             work=work,
             prewarmed=program.prewarmed and not is_node,
+            network=program.network is not None,
+            certificates=machine.certificates() if program.network is not None else "",
             cgroups=self._cgroups,
             memory=limits.memory_bytes,
             disk=limits.disk_bytes,
@@ -149,6 +153,11 @@ class _Running:
             reading, writing = os.pipe()
             self._read(reading, take)
             self.handed_over.append(writing)
+        self._network: asyncio.Task[None] | None = None
+        if self.program.network is not None:
+            ours, theirs = socket.socketpair()
+            self.handed_over.append(theirs.detach())
+            self._network = self._loop.create_task(serve(ours, self.program.network))
         self._control, theirs = socket.socketpair()
         self.handed_over.append(theirs.detach())
         self._read(self._control.fileno(), self._take_report)
@@ -192,8 +201,15 @@ class _Running:
         while self.handed_over:
             os.close(self.handed_over.pop())
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Lets go of everything; ends a run that is not over."""
+        if self._network is not None:
+            self._network.cancel()
+        self._close()
+        if self._network is not None:
+            await asyncio.wait([self._network])
+
+    def _close(self) -> None:
         self.close_handed_over()
         for descriptor in list(self._ours):
             self._forget(descriptor)

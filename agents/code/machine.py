@@ -3,12 +3,15 @@
 import importlib.util
 import os
 import shutil
+import ssl
 import sys
 import sysconfig
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+
+import certifi
 
 from agents.code import harness
 
@@ -68,6 +71,12 @@ def node_files() -> tuple[str, ...]:
     """Everything that a Node program may read."""
     binary = node()
     return SYSTEM if binary is None else (*SYSTEM, *_outside_system(binary))
+
+
+@cache
+def certificates() -> str:
+    """The file of authorities that HTTPS is checked against: this machine's, else the one of a package."""
+    return ssl.get_default_verify_paths().cafile or certifi.where()
 
 
 def _outside_system(path: str) -> tuple[str, ...]:

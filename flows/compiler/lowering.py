@@ -80,11 +80,11 @@ class Lowering:
         if agent.type is AgentType.LLM:
             called = all_tools([agent], self._agents).values()
             return all(each.type is AgentType.LLM or self._is_repeatable(each) for each in called)
-        if agent.type is not AgentType.API:
+        if agent.type is not AgentType.API and not agent.has_network:
             return True
         if isinstance(said := agent.config.get("idempotent"), bool):
             return said
-        return str(agent.config.get("method", "GET")).upper() in REPEATABLE_METHODS
+        return agent.type is AgentType.API and str(agent.config.get("method", "GET")).upper() in REPEATABLE_METHODS
 
 
 def inner_steps(step: PlanStep) -> tuple[PlanStep, ...]:

@@ -109,6 +109,7 @@ class AgentCall:
             fused_into=None if self._depth else self._at.step.fused_into,
             lazy_inputs=frozenset() if self._depth else frozenset(self._at.step.lazy_inputs),
             egress=ports.egress,
+            code_egress=ports.code_egress,
             providers=self,
             budget=budget,
             tell_text=tell_text,

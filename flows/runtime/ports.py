@@ -1,7 +1,7 @@
 """What the runtime needs of the outside world. Wired in `deployments.wiring`, faked in tests."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from uuid6 import uuid7
 
-from agents.context import DatasetStore
+from agents.context import DatasetStore, no_hosts
 from agents.egress.policy import EgressPolicy
 from agents.executor import Executor
 from agents.providers.budget import Budget
@@ -258,6 +258,8 @@ class Ports:
     executors: Mapping[AgentType, Executor]
     data_roots: tuple[Path, ...] = ()
     egress: EgressPolicy = field(default_factory=EgressPolicy)
+    code_egress: Callable[[], Awaitable[Sequence[str]]] = no_hosts
+    """Asks for the hosts that the tenant lets programs reach."""
     secrets: Secrets = field(default_factory=NoSecrets)
     providers: Providers = field(default_factory=NoProviders)
     """Of the tenant whose run it is."""

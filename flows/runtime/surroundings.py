@@ -243,4 +243,4 @@ def step_at(step: PlanStep, frame: Frame, around: Surroundings, stage: Stage, nu
 
 def _is_light(agent: AgentSpec) -> bool:
     """Whether it reaches nothing outside of the worker that doing it twice could change."""
-    return agent.type in (AgentType.DATA, AgentType.CODE)
+    return agent.type in (AgentType.DATA, AgentType.CODE) and not agent.has_network

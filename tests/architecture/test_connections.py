@@ -19,6 +19,7 @@ OPENERS = {
     "agents/llm/openai_chat.py": f"{THE_GUARD}: openai's client over its transport",
     "agents/code/docker/backend.py": "the operator's container engine",
     "agents/code/docker/engine.py": "the operator's container engine",
+    "agents/code/guest/network.py": "listens on the loopback of a run's own network; the other side is the guard's",
     "agents/egress/tunnel.py": f"{THE_GUARD}: connects for libraries that can be told to use a proxy",
     "platform_api/db/engine.py": OPERATORS_DATABASE,
     "platform_api/db/cluster.py": OPERATORS_DATABASE,

@@ -41,6 +41,8 @@ class DockerBackend:
 
     name = "docker"
     safe = True
+    networks = False
+    """Only descriptors could carry one into a container, and an engine hands none on."""
 
     def __init__(self, place: EnginePlace) -> None:
         self._engine = Engine(place)

@@ -5,7 +5,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from agents.code.guest import limits, linux, root
+from agents.code.guest import limits, linux, network, root
 from agents.code.guest.launch import NAMESPACES, Launch
 from agents.code.harness import program
 
@@ -39,7 +39,18 @@ def _harness(launch: Launch) -> str:
 
 def _environment(launch: Launch) -> dict[str, str]:
     own = NODE_ENVIRONMENT if launch.language == "node" else {}
-    return {**ENVIRONMENT, **own, "HOME": os.getcwd()}
+    return {**ENVIRONMENT, **own, **(_way_out() if launch.network else {}), "HOME": os.getcwd()}
+
+
+def _way_out() -> dict[str, str]:
+    """As HTTP clients know it; some read the small letters only."""
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), network.PROXY_URL)
+    return {
+        **proxies,
+        "NODE_USE_ENV_PROXY": "1",
+        "SSL_CERT_FILE": root.CERTIFICATES,
+        "NODE_EXTRA_CA_CERTS": root.CERTIFICATES,
+    }
 
 
 def _python(launch: Launch) -> list[str]:

@@ -6,7 +6,7 @@ When it ends, the kernel ends every other process of the run.
 import os
 from typing import NoReturn
 
-from agents.code.guest import entry, landlock, linux, privileges, report, root, seccomp
+from agents.code.guest import entry, landlock, linux, network, privileges, report, root, seccomp
 from agents.code.guest.launch import Launch
 from agents.code.guest.seccomp import Allowed
 
@@ -39,6 +39,8 @@ def _build_walls(launch: Launch, uid: int | None, *, memory_is_counted: bool) ->
     privileges.die_with_parent()
     linux.unshare(OTHER_NAMESPACES)
     linux.set_host_name("box")
+    if launch.network:
+        network.hand_out(entry.DESCRIPTORS)
     root.enter(launch, uid if uid is not None else os.getuid())
     if uid is not None:
         privileges.become(uid)
@@ -46,8 +48,11 @@ def _build_walls(launch: Launch, uid: int | None, *, memory_is_counted: bool) ->
     privileges.give_up()
     os.chdir(root.WORK)
     if landlock.abi():
-        landlock.restrict(readable=("/",), writable=(root.BOX, *root.WRITABLE_DEVICES))
-    seccomp.install(Allowed(memory_files=memory_is_counted, sockets=True, attributes=True, sessions=True))
+        port = network.ADDRESS[1] if launch.network else None
+        landlock.restrict(readable=("/",), writable=(root.BOX, *root.WRITABLE_DEVICES), port=port)
+    seccomp.install(
+        Allowed(memory_files=memory_is_counted, sockets=True, network=launch.network, attributes=True, sessions=True)
+    )
     privileges.prove()
     root.prove()
 

@@ -25,6 +25,10 @@ class Launch:
     work: str
     """The work folder, where walls do not bring one of their own."""
     prewarmed: bool
+    network: bool = False
+    """Whether the program gets the one way out that `network` makes; a descriptor for it is the program's fifth."""
+    certificates: str = ""
+    """A file of certificates of authorities, where the program has a network."""
     cgroups: bool
     """Whether control groups are to be used where they can be."""
     memory: int

@@ -2,6 +2,7 @@
 
 /usr, /lib, …, the interpreter, packages    read-only, at their usual paths
 /harness                                    read-only, what runs the user's code
+/etc/ssl/cert.pem                           read-only, certificates of authorities, where the program has a network
 /box/work  /box/tmp  /box/shm               the disk; /tmp, /var/tmp and /dev/shm lead there
 /box/work/data/NAME                         the datasets, read-only
 /dev                                        null, zero, full, random, urandom
@@ -19,6 +20,7 @@ BUILDING_SITE = "/tmp"  # noqa: S108 - every machine has one; hidden in this mou
 BOX = "/box"
 WORK = "/box/work"
 HARNESS = "/harness"
+CERTIFICATES = "/etc/ssl/cert.pem"
 DEVICES = ("null", "zero", "full", "random", "urandom")
 WRITABLE_DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 OTHER_NAMES = {"/tmp": "box/tmp", "/var/tmp": "../box/tmp", "/dev/shm": "../box/shm", "/dev/fd": "/proc/self/fd"}  # noqa: S108 - names inside the new root
@@ -53,6 +55,7 @@ def _cloned_trees(launch: Launch) -> dict[str, int]:
     """Path inside → mounts, read-only but for the devices. Done first: the building site may hide some of them."""
     sources = {path: path for path in launch.readable if os.path.exists(path) and not os.path.islink(path)}
     sources |= {HARNESS: launch.harness}
+    sources |= {CERTIFICATES: launch.certificates} if launch.certificates else {}
     sources |= {f"{WORK}/data/{name}": path for name, path in launch.datasets.items()}
     trees = {}
     for inside, path in sources.items():

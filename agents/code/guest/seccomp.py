@@ -17,7 +17,7 @@ LOAD, AND, RETURN = 0x20, 0x54, 0x06
 IF_EQUAL, IF_AT_LEAST, IF_ANY_BIT = 0x15, 0x35, 0x45
 NUMBER_OFFSET, ARCHITECTURE_OFFSET, ARGUMENTS_OFFSET = 0, 4, 16
 
-AF_UNIX, SOCK_STREAM, SOCKET_TYPE_MASK = 1, 1, 0xF
+AF_UNIX, AF_INET, SOCK_STREAM, SOCKET_TYPE_MASK = 1, 2, 1, 0xF
 IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: asking about a terminal, and flags of descriptors."""
 PRCTLS = (1, 2, 3, 4, 15, 16, 21, 23, 29, 30, 36, 39, 42, 0x53564D41)
@@ -37,6 +37,8 @@ class Allowed:
     """Only where a memory cgroup counts them."""
     sockets: bool
     """Unix sockets by path or name; pairs are always allowed. Only where the network and the root are the run's own."""
+    network: bool = False
+    """TCP too: only where the network is the run's own, with nothing in it but the way out."""
     attributes: bool
     """Modes and times of files. Not where the program shares a user id with files that it must not change."""
     sessions: bool
@@ -96,7 +98,7 @@ def _checks(allowed: Allowed) -> dict[str, list[Instruction]]:
         "prlimit64": _one_of(0, (0,), errno.EPERM),  # of the caller itself: pid 0
         "ioctl": _one_of(1, IOCTLS, errno.ENOTTY),
         "prctl": _one_of(0, PRCTLS, errno.EINVAL),
-        "socket": _one_of(0, (AF_UNIX,) if allowed.sockets else (), errno.EAFNOSUPPORT),
+        "socket": [*_when_tcp(allowed.network), *_one_of(0, (AF_UNIX,) if allowed.sockets else (), errno.EAFNOSUPPORT)],
         "socketpair": _stream_pair(),
     }
 
@@ -110,6 +112,20 @@ def _stream_pair() -> list[Instruction]:
         (AND, 0, 0, SOCKET_TYPE_MASK),
         (IF_EQUAL, 1, 0, SOCK_STREAM),
         *_fail_or_allow(errno.EAFNOSUPPORT),
+    ]
+
+
+def _when_tcp(permitted: bool) -> list[Instruction]:
+    """Goes on with what follows for any other socket."""
+    if not permitted:
+        return []
+    return [
+        _load_argument(0),
+        (IF_EQUAL, 0, 4, AF_INET),
+        _load_argument(1),
+        (AND, 0, 0, SOCKET_TYPE_MASK),
+        (IF_EQUAL, 0, 1, SOCK_STREAM),
+        _return(ALLOW),
     ]
 
 

@@ -1,8 +1,9 @@
 """A small clean process that forks a watcher for each run.
 
 It is started by `exec` with an empty environment, so there is nothing of the worker's in its memory for a fork of a
-fork to find. Each message on its channel is a `Launch` with five descriptors: the program's input, output, errors and
-answer, and the run's control channel. It ends when the channel is closed; runs end by their own channels.
+fork to find. Each message on its channel is a `Launch` with descriptors: the program's input, output, errors and
+answer, with a network the one to hand it out on (`network`), and the run's control channel. It ends when the channel is
+closed; runs end by their own channels.
 """
 
 import gc
@@ -17,7 +18,7 @@ from agents.code.guest.launch import Launch
 from agents.code.guest.seccomp import Allowed
 
 MESSAGE_BYTES = 262_144
-DESCRIPTORS = 5
+DESCRIPTORS = 6
 READY = b"ready"
 
 

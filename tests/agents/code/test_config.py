@@ -1,8 +1,9 @@
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from agents.code.config import code_problems
+from agents.code.config import code_problems, read_config
 
 MAIN = "def main(input):\n    return input\n"
 
@@ -67,7 +68,6 @@ def test_faulty_code_is_named_with_its_line(code: str, part: str) -> None:
         ({"language": "node", "code": "x"}, "code", "BAD_CONFIG"),
         ({"language": "node", "code": "module.exports = '\ud800'"}, "code", "BAD_CONFIG"),
         ({"language": "javascript", "code": "x"}, "language", "BAD_CONFIG"),
-        ({"language": "python", "code": MAIN, "network": True}, "network", "BAD_CONFIG"),
         ({"language": "python", "code": MAIN, "startup": "warm"}, "startup", "BAD_CONFIG"),
         ({"language": "cobol", "code": MAIN}, "language", "BAD_CONFIG"),
         ({"language": [], "code": MAIN}, "language", "BAD_CONFIG"),
@@ -94,9 +94,22 @@ def test_programs_for_node_are_sound() -> None:
     assert code_problems({"language": "node", "code": "module.exports = async (input) => input"}) == []
 
 
-def test_a_network_is_refused_with_the_reason() -> None:
-    [problem] = code_problems({"language": "python", "code": MAIN, "network": True})
-    assert "egress policy" in problem.message
+@pytest.mark.parametrize(
+    ("network", "hosts"), [(True, ("*",)), (False, ()), ([], ()), (["a.example", "*.b.example:8443"],) * 2]
+)
+def test_a_network_is_a_list_of_hosts(network: bool | list[str], hosts: Sequence[str]) -> None:
+    config = {"language": "python", "code": MAIN, "network": network}
+    assert code_problems(config) == []
+    assert read_config(config).network == tuple(hosts)
+
+
+@pytest.mark.parametrize(
+    "entry", ["", "https://a.example", "a.*.example", "a b", "a.example:0", "a.example:99999", "**"]
+)
+def test_what_is_no_host_is_refused_with_what_is(entry: str) -> None:
+    [problem] = code_problems({"language": "python", "code": MAIN, "network": [entry]})
+    assert problem.path.startswith("network")
+    assert repr(entry) in problem.message
 
 
 def test_templates_in_limits_are_left_to_the_run() -> None:

@@ -53,7 +53,7 @@ async def test_a_request_goes_through_without_the_tunnels_password(server: Serve
 @pytest.mark.parametrize("key", ["", "guessed", "x" * 5000])
 async def test_without_its_password_nobody_gets_in(server: Server, key: str) -> None:
     async with Tunnel(Guard(LOCAL)) as tunnel:
-        assert (await asked(tunnel, plain(server.url()), key=key)).startswith(b"HTTP/1.1 407 ")
+        assert (await asked(tunnel, plain(server.url()), key=key)).startswith(b"HTTP/1.1 403 ")
     assert server.received == []
 
 

@@ -125,6 +125,9 @@ def test_agents_inside_are_part_of_the_plan() -> None:
     ("kind", "config", "repeatable"),
     [
         ("CODE", {}, True),
+        ("CODE", {"network": False}, True),
+        ("CODE", {"network": ["api.example.com"]}, False),
+        ("CODE", {"network": True, "idempotent": True}, True),
         ("DATA", {"sink": {"path": "x.csv"}}, True),
         ("LLM", {}, True),
         ("API", {}, True),
