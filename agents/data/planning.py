@@ -12,9 +12,10 @@ from agents.data.config import DataConfig, parse_config
 from agents.data.expressions import require_columns
 from agents.data.failures import POLARS_FAILURES, ColumnMissing, OperationRefused, failed_at
 from agents.data.lazy import Stage
+from agents.data.partitions import require_folder_names
 from agents.data.quality import AnyCheck
 from agents.data.reading import SourceReader
-from agents.data.sinks import FileSink
+from agents.data.sinks import FileSink, UrlSink
 from agents.data.sources import AnySource
 from agents.data.sql_tokens import BadSql
 from agents.data.stopping import StopSignal
@@ -99,11 +100,12 @@ def _require_contract(contract: Mapping[str, str] | None, schema: pl.Schema) -> 
 
 
 def _require_partitions(config: DataConfig, schema: pl.Schema) -> None:
-    if not isinstance(config.sink, FileSink):
+    if not isinstance(config.sink, FileSink | UrlSink):
         return
     try:
         require_columns(config.sink.partition_by, schema)
-    except ColumnMissing as error:
+        require_folder_names(config.sink.partition_by, schema)
+    except (ColumnMissing, OperationRefused) as error:
         raise failed_at("sink.partitionBy", "", error) from error
 
 

@@ -45,7 +45,13 @@ def scan_objects(kind: FileFormat, url: str, options: Mapping[str, Any], reading
         case "ipc":
             return pl.scan_ipc(url, **access)
         case _:
-            return pl.scan_parquet(url, hive_partitioning="=" in url, **access)
+            return pl.scan_parquet(url, hive_partitioning=_may_be_partitioned(url), **access)
+
+
+def _may_be_partitioned(url: str) -> bool:
+    """Whether folders like `origin=JFK` are named in the URL, or may lie where it names several."""
+    folders = url.rpartition("/")[0]
+    return "=" in folders or "*" in folders or url.endswith("/")
 
 
 def rows_table(rows: Sequence[Any], types: Mapping[str, str]) -> pl.LazyFrame:

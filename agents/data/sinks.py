@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from agents.data.addresses import Database, IfTableExists, Located
+from agents.data.addresses import Database, IfTableExists, Located, is_object
 from agents.data.formats import FilePath, format_of
 from agents.data.model import DataModel, holds_template, refuse
 from agents.data.suggestions import listed
@@ -25,42 +25,43 @@ class Writing(DataModel):
     """How a file is written; without `format` its name says as what.
 
     `escapeFormulas` puts a `'` before texts in CSV that a spreadsheet would run; in Excel files texts are never run.
+    `partitionBy` makes a folder of Parquet files instead of one file (`late/origin=JFK/….parquet`).
     """
 
     format: Annotated[SinkFormat | None, WrapValidator(_check_format)] = None
     separator: str = Field(default=",", min_length=1, max_length=1)
     escape_formulas: bool = True
+    partition_by: list[str] = Field(default_factory=list)
 
     def format_by(self, name: str) -> str | None:
         """The format that is written to a file of that name; None when neither says."""
         found = self.format or format_of(name, None)
+        if found is None and self.partition_by:
+            return "parquet"
         return found if found in SINK_FORMATS and not name.lower().endswith((".xls", ".xlsb", ".ods")) else None
 
-
-def _undecided() -> Exception:
-    return refuse("UNSUPPORTED_FORMAT", f'"format" is needed when the name does not end in {listed(_ENDINGS)}')
+    def _require_format(self, name: str) -> None:
+        found = self.format_by(name)
+        if found is None:
+            raise refuse("UNSUPPORTED_FORMAT", f'"format" is needed when the name does not end in {listed(_ENDINGS)}')
+        if self.partition_by and found != "parquet":
+            raise refuse("BAD_CONFIG", '"partitionBy" needs the format parquet')
 
 
 class FileSink(Writing):
     """`{"path": "reports/late.csv"}`: a file under the first data root, or under the root that an absolute path names.
 
-    The file appears whole or not at all. `partitionBy` makes a folder of Parquet files instead
-    (`late/origin=JFK/….parquet`).
+    The file, or the folder that `partitionBy` makes, appears whole or not at all.
     """
 
     path: FilePath
     if_exists: Literal["replace", "fail"] = "replace"
-    partition_by: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _fits(self) -> "FileSink":
         if holds_template(self.path) or holds_template(self.format):
             return self
-        found = self.format_by(self.path) or ("parquet" if self.partition_by and not self.format else None)
-        if found is None:
-            raise _undecided()
-        if self.partition_by and found != "parquet":
-            raise refuse("BAD_CONFIG", '"partitionBy" needs the format parquet')
+        self._require_format(self.path)
         return self
 
     @property
@@ -72,7 +73,8 @@ class FileSink(Writing):
 class UrlSink(Located, Writing):
     """`{"url": "s3://bucket/late.parquet", "credentials": {…}}`: one object, which appears whole or not at all.
 
-    A file is sent to an http or https URL by PUT.
+    A file is sent to an http or https URL by PUT. With `partitionBy` the URL is that of the folder (`s3://bucket/late`):
+    all its objects are there before the first gets its name, and then those of the table before them go.
     """
 
     @model_validator(mode="after")
@@ -84,8 +86,9 @@ class UrlSink(Located, Writing):
             raise refuse("BAD_CONFIG", fault)
         if "*" in self.url:
             raise refuse("BAD_URL", "an object to write is named without *")
-        if self.format_by(self.url.partition("?")[0]) is None:
-            raise _undecided()
+        if self.partition_by and not is_object(self.url):
+            raise refuse("BAD_CONFIG", '"partitionBy" makes many files; they go to a path or into an object store')
+        self._require_format(self.url.partition("?")[0])
         return self
 
     @property

@@ -9,6 +9,7 @@ import polars as pl
 
 from agents.data.excel import write_workbook
 from agents.data.failures import POLARS_FAILURES, OperationRefused, failed_at
+from agents.data.partitions import write_partitions
 from agents.data.sinks import FileSink, UrlSink
 from agents.errors import DataFailed
 
@@ -21,7 +22,7 @@ def write_format(table: Path, sink: UrlSink, target: Path) -> int:
         _write(table, sink, target)
     except (*POLARS_FAILURES, OperationRefused) as error:
         raise failed_at("sink", "", error) from error
-    return target.stat().st_size
+    return sum(file.stat().st_size for file in files_of(target))
 
 
 def write_sink(table: Path, sink: FileSink, target: Path) -> int:
@@ -48,10 +49,8 @@ def write_sink(table: Path, sink: FileSink, target: Path) -> int:
 
 def _write(table: Path, sink: FileSink | UrlSink, path: Path) -> None:
     frame = pl.scan_parquet(table, glob=False)
-    if isinstance(sink, FileSink) and sink.partition_by:
-        frame.sink_parquet(
-            pl.PartitionBy(path, key=sink.partition_by, include_key=False), mkdir=True, engine="streaming"
-        )
+    if sink.partition_by:
+        write_partitions(frame, sink.partition_by, path)
         return
     match sink.kind:
         case "csv":
@@ -99,9 +98,14 @@ def _escaped(column: pl.Expr) -> pl.Expr:
     return pl.when(is_formula).then(pl.concat_str(pl.lit("'"), column)).otherwise(column)
 
 
+def files_of(path: Path) -> list[Path]:
+    """The file, or those in the folder, that were written to `path`."""
+    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+
+
 def _sync(path: Path) -> int:
     """Makes the files outlast a crash before they get their name; returns their bytes."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    files = files_of(path)
     for file in files:
         with file.open("rb+") as handle:
             os.fsync(handle.fileno())

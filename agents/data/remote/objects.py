@@ -12,6 +12,8 @@ from agents.data.addresses import Credentials, Located, bucket_and_key, label_of
 from agents.data.failures import polars_reason
 from agents.errors import ConfigInvalid, ConnectionFailed, LimitExceeded
 
+Store = S3Store | GCSStore | AzureStore
+
 MAX_RETRIES = 3
 RETRY_SECONDS = 30
 _KEY_FIELDS = ("type", "client_email", "private_key", "private_key_id")
@@ -29,7 +31,7 @@ async def fetch_object(located: Located, proxy: str, target: Path, limit: int) -
     """Copies one object to a file. Raises `ConnectionFailed` or `LimitExceeded`."""
     bucket, key = bucket_and_key(located.url)
     try:
-        found = await obstore.get_async(_store(located, bucket, proxy), key)
+        found = await obstore.get_async(store_of(located, bucket, proxy), key)
         if found.meta["size"] > limit:
             raise too_large(located.url, limit)
         with target.open("wb") as file:
@@ -43,7 +45,7 @@ async def send_object(located: Located, proxy: str, file: Path) -> None:
     """Makes the object, which appears when all of it has arrived. Raises `ConnectionFailed`."""
     bucket, key = bucket_and_key(located.url)
     try:
-        await obstore.put_async(_store(located, bucket, proxy), key, file)
+        await obstore.put_async(store_of(located, bucket, proxy), key, file)
     except (BaseError, OSError) as error:
         raise unreachable(located.url, error) from error
 
@@ -57,7 +59,8 @@ def unreachable(url: str, error: BaseException) -> ConnectionFailed:
     return ConnectionFailed(f"{label_of(url)}: {polars_reason(error)}")
 
 
-def _store(located: Located, bucket: str, proxy: str) -> S3Store | GCSStore | AzureStore:
+def store_of(located: Located, bucket: str, proxy: str) -> Store:
+    """The bucket, reached through the tunnel alone."""
     config: Any = _access(located)
     client: Any = {"proxy_url": proxy, "allow_http": _is_plain(located)}
     match located.url.partition("://")[0]:

@@ -13,11 +13,12 @@ from agents.context import AgentContext
 from agents.data.addresses import Located, bucket_and_key, is_object, label_of, sqlite_path
 from agents.data.formats import FORMATS, FileFormat, format_of
 from agents.data.paths import find_files, place_file
-from agents.data.remote import http, objects, postgres, sqlite
+from agents.data.remote import folders, http, objects, postgres, sqlite
 from agents.data.sinks import TableSink, UrlSink
 from agents.data.sources import AnySource, DatabaseSource, RemoteSource, UrlSource
 from agents.data.stopping import StopSignal, run_stoppable
 from agents.data.suggestions import listed
+from agents.data.writing import files_of
 from agents.egress.guard import Guard
 from agents.egress.transport import GuardedTransport
 from agents.egress.tunnel import Tunnel
@@ -81,12 +82,16 @@ class RemoteTables:
                     self._ready[path] = await self._fetched(source, self._place(len(self._ready)))
 
     async def send_file(self, sink: UrlSink, file: Path) -> None:
-        """Makes a file appear behind the sink's URL."""
+        """Makes a file, or a folder of files, appear behind the sink's URL."""
         with _named("sink"):
             if not is_object(sink.url):
                 await http.send_file(sink, self._transport, file)
                 return
             proxy = await self._proxy(sink)
+            if sink.partition_by:
+                files = await asyncio.to_thread(files_of, file)
+                await self._reaching(lambda: folders.send_folder(sink, proxy, file, files, sink.partition_by))
+                return
             await self._reaching(lambda: objects.send_object(sink, proxy, file))
 
     async def send_rows(self, sink: TableSink, table: Path) -> None:
