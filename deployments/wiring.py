@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import FlowRun
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.code.backends import selection
+from agents.code.selection import SandboxChoice
 from agents.egress.policy import EgressPolicy
 from agents.registry import executors
 from agents.result import Usage
@@ -41,6 +42,7 @@ from platform_api.resources.llm_providers.keyring import Keyring
 from platform_api.resources.provider_tests.service import tried_provider
 from platform_api.resources.secrets.vault import Vault
 from platform_api.resources.tenants.policy import code_egress
+from platform_api.resources.workers.unsafe import record_unsafe_start
 from platform_api.settings import Settings
 
 GONE_LOOKS, GONE_LOOK_SECONDS = 40, 0.05
@@ -181,6 +183,8 @@ class Wiring:
         plan = Plan.model_validate(execution.plan)
         async with tenant_scope(self.sessions, execution.tenant_id) as scope:
             past = await load_past(scope.session, execution.id, plan)
+            if self._settings.runs.code_sandbox is SandboxChoice.UNSAFE_LOCAL:
+                await record_unsafe_start(scope, execution.id, plan)
         return Run(
             execution_id=execution.id,
             plan=plan,

@@ -1,6 +1,6 @@
 """What a run runs: immutable, serialisable, stored with the execution. Later edits change nothing of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -116,6 +116,12 @@ class Plan(_Frozen):
     output: Any = None
     children: Mapping[str, "Plan"] = Field(default_factory=dict)
     """What each WORKFLOW agent of this plan runs, by the agent's key in `agents`; they have children of their own."""
+
+    def family(self) -> Iterator["Plan"]:
+        """This plan and all that are nested in it."""
+        yield self
+        for child in self.children.values():
+            yield from child.family()
 
     def final_steps(self) -> tuple[str, ...]:
         """Keys of the steps that nothing depends on: their outputs are the run's when `output` is not written."""

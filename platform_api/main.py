@@ -1,8 +1,8 @@
 """The application: routes, what stands around them, and what lives as long as the process.
 
 Around the routes, from the outside in: client address · request id and access log · headers that rate limits add ·
-security headers · HTTPS only, where asked for · CORS · HEAD · compression · figures · the net for unhandled errors ·
-bounded and checked bodies.
+whether code runs without a sandbox · security headers · HTTPS only, where asked for · CORS · HEAD · compression ·
+figures · the net for unhandled errors · bounded and checked bodies.
 """
 
 import re
@@ -40,6 +40,8 @@ from platform_api.resources.health.service import platform_version
 from platform_api.resources.secrets.keys import check_keys
 from platform_api.resources.streams.hub import Hub
 from platform_api.resources.streams.service import EventStreams
+from platform_api.resources.workers.unsafe import HEADER as SANDBOX_HEADER
+from platform_api.resources.workers.unsafe import TellsUnsafe, UnsafeWorkers
 from platform_api.settings import LogSettings, PrefectSettings, Settings, load_settings
 
 COMPRESS_FROM_BYTES = 1024
@@ -55,6 +57,7 @@ _RESPONSE_HEADERS = [
     *("ETag", "Idempotency-Replayed", "Retry-After", "X-Request-ID"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
     *("Accept-Ranges", "Content-Disposition", "Content-Range"),
+    SANDBOX_HEADER,
 ]
 _DESCRIPTION = "Agents, workflows and their runs. Send `Authorization: Bearer <access token>` or `X-API-Key: <key>`."
 
@@ -111,6 +114,7 @@ def _around(settings: Settings, figures: RequestFigures) -> list[Middleware]:
         Middleware(ClientAddresses, trusted=settings.api.trusted_proxies),
         Middleware(Requests),
         Middleware(AnswerHeaders),
+        Middleware(TellsUnsafe),
         Middleware(SecurityHeaders),
         *([Middleware(HttpsOnly)] if settings.api.force_https else []),
         Middleware(
@@ -159,6 +163,7 @@ def _lifespan(settings: Settings, given: Orchestrator | None, figures: RequestFi
             streams = _event_streams(settings, platform, figures)
             closing.push_async_callback(streams.aclose)
             app.state.streams = streams
+            app.state.unsafe_workers = UnsafeWorkers(platform.sessions, settings.runs.code_sandbox)
             app.state.downloads = Downloads(platform.sessions, open_result_store(settings))
             closing.callback(app.state.downloads.close)
             yield {LEAVE: streams.end_all}

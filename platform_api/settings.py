@@ -515,6 +515,15 @@ def load_settings() -> Settings:
     return Settings(environment=root.environment, data_dir=root.data_dir, **groups)
 
 
+def load_run_settings() -> RunSettings:
+    """Those of runs alone, whatever is wrong with others. Raises `SettingsInvalid`."""
+    problems: list[str] = []
+    runs = _load(RunSettings, problems)
+    if runs is None:
+        raise SettingsInvalid("\n".join(problems))
+    return runs
+
+
 def _secrets(auth: AuthSettings) -> dict[str, str]:
     """Variable → value, of every secret of ours that is set; `[1]` and so on are former ones."""
     found = {

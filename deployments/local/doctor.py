@@ -7,20 +7,21 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from agents.code.backend import SandboxUnavailable
 from agents.code.backends import selection
-from agents.code.selection import Selection
+from agents.code.selection import SandboxChoice
 from deployments.local.errors import StackError
 from deployments.local.files import DataFolder, read_json
 from deployments.local.keys import GENERATORS
 from deployments.local.lock import holder
 from deployments.local.ports import listen
 from deployments.local.postgres import EmbeddedPostgres, PostgresFailed
-from deployments.local.probes import http_status
-from platform_api.settings import SettingsInvalid, load_settings
+from deployments.local.probes import http_json, http_status
+from platform_api.settings import SettingsInvalid, load_run_settings, load_settings
 
 MINIMUM_PYTHON = (3, 11)
 GIB = 1024**3
@@ -126,7 +127,12 @@ async def check_settings(folder: DataFolder) -> Finding:
 
 async def check_sandbox(folder: DataFolder) -> Finding:
     """Tries the sandboxes of CODE agents as a worker does, with the setting that it would find."""
-    sandbox = _chosen_sandbox()
+    try:
+        runs = load_run_settings()
+    except SettingsInvalid as error:
+        detail = f"not tried, since it is not known which one is wanted: {'; '.join(str(error).splitlines())}"
+        return Finding(name="Sandbox", detail=detail, advice="correct or unset these variables")
+    sandbox = selection(runs.code_sandbox, runs.code_engine)
     try:
         async with asyncio.timeout(SANDBOX_SECONDS):
             backend = await sandbox.backend()
@@ -143,24 +149,31 @@ async def check_sandbox(folder: DataFolder) -> Finding:
     return Finding(name="Sandbox", detail=detail)
 
 
-def _chosen_sandbox() -> Selection:
-    try:
-        runs = load_settings().runs
-    except SettingsInvalid:  # said by its own check
-        return selection()
-    return selection(runs.code_sandbox, runs.code_engine)
-
-
 async def check_running_stack(folder: DataFolder) -> Finding:
     """The health of the stack of this folder, if there is one."""
     state = read_json(folder.state)
     if holder(folder.lock) is None or state is None:
         return Finding(name="Running stack", detail=f"none in {folder.root}")
-    status = await http_status(int(state["apiUrl"].rsplit(":", 1)[1]), "/health", seconds=10.0)
+    port = int(state["apiUrl"].rsplit(":", 1)[1])
+    status = await http_status(port, "/health", seconds=10.0)
     if status == 200:
-        return Finding(name="Running stack", detail=f"healthy at {state['apiUrl']}")
+        return _healthy(state["apiUrl"], await http_json(port, "/health", seconds=10.0))
     detail = "its API gives no answer" if status is None else f"{state['apiUrl']}/health answers {status}"
     return Finding(name="Running stack", detail=detail, advice=f"see that page and the logs in {folder.logs}")
+
+
+def _healthy(url: str, health: Any) -> Finding:
+    """With the sandboxes that its workers have told of; one without is a warning."""
+    try:
+        sandboxes: dict[str, int] = dict(health["checks"]["workers"]["codeSandboxes"] or {})
+    except (KeyError, TypeError):
+        sandboxes = {}
+    told = ", ".join(f"{name} ({count})" for name, count in sorted(sandboxes.items()))
+    detail = f"healthy at {url}" + (f", sandboxes of its workers: {told}" if told else "")
+    if sandboxes.keys() & {"none", SandboxChoice.UNSAFE_LOCAL.value}:
+        advice = "see the log of the worker: CODE agents are refused (none), or run unprotected (unsafe-local)"
+        return Finding(name="Running stack", detail=detail, advice=advice, warning=True)
+    return Finding(name="Running stack", detail=detail)
 
 
 CHECKS: tuple[Check, ...] = (

@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from deployments.local.files import read_json
 from deployments.local.pids import alive
@@ -16,6 +18,15 @@ async def http_status(port: int, path: str, *, auth: str | None = None, seconds:
     try:
         async with asyncio.timeout(seconds):
             return await _get(port, path, auth)
+    except (OSError, TimeoutError, ValueError, IndexError):
+        return None
+
+
+async def http_json(port: int, path: str, *, seconds: float = 5.0) -> Any:
+    """The JSON that a GET on loopback answers; None when there is none in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return json.loads((await _exchange(port, path, None))[1])
     except (OSError, TimeoutError, ValueError, IndexError):
         return None
 
@@ -50,6 +61,11 @@ def both(first: Probe, second: Probe) -> Probe:
 
 
 async def _get(port: int, path: str, auth: str | None) -> int:
+    return int((await _exchange(port, path, auth, with_body=False))[0].split()[1])
+
+
+async def _exchange(port: int, path: str, auth: str | None, *, with_body: bool = True) -> tuple[bytes, bytes]:
+    """The answer's first line, and what follows its head."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         credentials = f"Authorization: Basic {base64.b64encode(auth.encode()).decode()}\r\n" if auth else ""
@@ -57,6 +73,6 @@ async def _get(port: int, path: str, auth: str | None) -> int:
         writer.write(request.encode("ascii"))
         await writer.drain()
         status_line = await reader.readline()
-        return int(status_line.split()[1])
+        return status_line, (await reader.read()).partition(b"\r\n\r\n")[2] if with_body else b""
     finally:
         writer.close()

@@ -19,7 +19,7 @@ from deployments.wiring import Wiring, wired
 from deployments.worker.cancelling import Cancelling
 from deployments.worker.processes import WarmPool
 from deployments.worker.rounds import Rounds
-from deployments.worker.sandbox import announce
+from deployments.worker.sandbox import Announcement
 from deployments.worker.wake import listen
 from deployments.worker.worker import TurbocatWorker
 from flows.orchestrator import work_pool
@@ -82,7 +82,7 @@ async def _serve(settings: Settings) -> None:
             for environment in Environment
         }
         sandboxes = selection(settings.runs.code_sandbox, settings.runs.code_engine)
-        announcing = asyncio.create_task(announce(sandboxes, wiring))
+        announcing = asyncio.create_task(Announcement(sandboxes, wiring.sessions).keep())
         try:
             await _until_stopped(stop, workers, cancelling, rounds, settings)
         finally:

@@ -113,6 +113,7 @@ class AgentCall:
             providers=self,
             budget=budget,
             tell_text=tell_text,
+            tell_sandbox=self._at.usage.ran_in,
             check_schema=matches,
             launcher=_Launcher(self),
         )

@@ -138,6 +138,8 @@ class StepOutcome:
     preview: Any = None
     error: dict[str, Any] | None = None
     usage: Usage = field(default_factory=Usage)
+    sandbox: str | None = None
+    """Where the code of its agent ran."""
     artifacts: tuple[ArtifactFile, ...] = ()
     last: bool = True
     """False when another attempt follows, so that the step does not count as failed yet."""

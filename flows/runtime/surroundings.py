@@ -48,6 +48,8 @@ class Spending:
 
     def __init__(self, outer: "Spending | None" = None) -> None:
         self.total = Usage()
+        self.sandbox: str | None = None
+        """Where code ran last."""
         self._outer = outer
 
     def add(self, usage: Usage) -> None:
@@ -55,6 +57,10 @@ class Spending:
         self.total = self.total + usage
         if self._outer is not None:
             self._outer.add(usage)
+
+    def ran_in(self, sandbox: str) -> None:
+        """Code runs there; what is around has records of its own."""
+        self.sandbox = sandbox
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,8 @@ OPENERS = {
     "platform_api/resources/workflows/departures.py": "takes away what Prefect keeps of any tenant's workflows",
     "platform_api/seed.py": "makes the first user and tenant",
     "deployments/wiring.py": "the worker's first look-up by execution id",
-    "deployments/worker/sandbox.py": "that programs run without a sandbox concerns every tenant",
+    "deployments/worker/sandbox.py": "workers serve every tenant, with or without a sandbox",
+    "platform_api/resources/workers/unsafe.py": "the same, told in every answer",
 }
 """Path → why it opens a transaction as the owner, free of row-level security."""
 

@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import FlowRun
 from sqlalchemy import func, select
 from sqlmodel import col
 
+from agents.code.selection import SandboxChoice
 from deployments.wiring import AlreadyOver, AlreadyRunning, Wiring, wired
 from flows.runtime.ports import RunOutcome
 from flows.states import ExecutionStatus
@@ -63,6 +64,12 @@ async def test_a_flow_run_of_ours_is_not_adopted(api: Api, wiring: Wiring, sessi
     assert await executions_of(workflow_id, sessions) == 1
 
 
+async def test_a_run_calls_out_as_its_tenant(api: Api, wiring: Wiring) -> None:
+    flow_run, _, workflow_id = await a_flow_run(api)
+    _, ports = await wiring.open_run(flow_run, workflow_id, run_count=1)
+    assert ports.egress.tenant == str(api.tenant_id)
+
+
 async def test_who_gets_a_run_second_leaves_it(api: Api, wiring: Wiring) -> None:
     flow_run, execution_id, workflow_id = await a_flow_run(api)
     await wiring.journal(api.tenant_id).run_started(execution_id, prefect_flow_run_id=flow_run.id, run_count=1)
@@ -90,3 +97,17 @@ async def test_what_somebody_wants_again_in_prefect_is_a_retry(
     run, _ = await wiring.open_run(flow_run, workflow_id, run_count=2)
     shown = (await api.get(f"/executions/{run.execution_id}")).json()["data"]
     assert shown["retryOf"] == str(execution_id)
+
+
+@pytest.mark.case(40)
+@pytest.mark.parametrize(("choice", "told"), [("auto", 0), ("unsafe-local", 1)])
+async def test_a_run_whose_code_has_no_sandbox_is_on_record(
+    api: Api, settings: Settings, sessions: Sessions, orchestrator: FakeOrchestrator, choice: str, told: int
+) -> None:
+    runs = settings.runs.model_copy(update={"code_sandbox": SandboxChoice(choice)})
+    async with wired(settings.model_copy(update={"runs": runs}), application_name="tests") as made:
+        flow_run, execution_id, workflow_id = await a_flow_run(api)
+        await made.open_run(flow_run, workflow_id, run_count=1)
+    entries = (await api.get("/audit-logs", resourceId=str(execution_id))).json()["data"]
+    found = [each for each in entries if each["action"] == "execution.unsafe_sandbox"]
+    assert [each["after"] for each in found] == [{"codeSandbox": "unsafe-local"}] * told

@@ -68,8 +68,8 @@ def sample(column: Column[Any]) -> Any:
     return uuid4().hex if kind is str else SAMPLES[kind]
 
 
-NOT_TENANT_OWNED = frozenset({"tenants", "users", "sessions", "one_time_tokens", "key_checks"})
-"""Decision 2 of the specification, and the checks of encryption keys; every other table belongs to tenants."""
+NOT_TENANT_OWNED = frozenset({"tenants", "users", "sessions", "one_time_tokens", "key_checks", "workers"})
+"""Decision 2 of the specification, the checks of encryption keys, and workers, which serve every tenant."""
 
 
 def tenant_tables() -> list[Table]:

@@ -214,6 +214,17 @@ CREATE INDEX ix_audit_logs_resource_type_resource_id ON audit_logs (resource_typ
 CREATE INDEX ix_audit_logs_tenant_id_created_at ON audit_logs (tenant_id, created_at);
 CREATE INDEX ix_audit_logs_user_id ON audit_logs (user_id);
 
+CREATE TABLE workers (
+    id uuid NOT NULL,
+    created_at timestamptz DEFAULT now() NOT NULL,
+    updated_at timestamptz DEFAULT now() NOT NULL,
+    name varchar NOT NULL,
+    sandbox varchar,
+    languages text[] DEFAULT '{}'::text[] NOT NULL,
+    refusal varchar,
+    CONSTRAINT pk_workers PRIMARY KEY (id)
+);
+
 CREATE TABLE idempotency_keys (
     id uuid NOT NULL,
     created_at timestamptz DEFAULT now() NOT NULL,

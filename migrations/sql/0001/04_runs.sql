@@ -92,6 +92,7 @@ CREATE TABLE step_runs (
     prompt_tokens bigint DEFAULT 0 NOT NULL,
     completion_tokens bigint DEFAULT 0 NOT NULL,
     cost numeric(18, 8) DEFAULT 0,
+    sandbox varchar,
     CONSTRAINT pk_step_runs PRIMARY KEY (id),
     CONSTRAINT fk_step_runs_tenant_id FOREIGN KEY (tenant_id) REFERENCES tenants (id) ON DELETE CASCADE,
     CONSTRAINT fk_step_runs_execution_id FOREIGN KEY (execution_id) REFERENCES executions (id) ON DELETE CASCADE,

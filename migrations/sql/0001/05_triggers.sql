@@ -22,7 +22,7 @@ DECLARE
     target text;
 BEGIN
     FOREACH target IN ARRAY ARRAY[
-        'tenants', 'users', 'memberships', 'invitations', 'sessions', 'one_time_tokens', 'projects', 'api_keys', 'secrets', 'key_checks',
+        'tenants', 'users', 'memberships', 'invitations', 'sessions', 'one_time_tokens', 'projects', 'api_keys', 'secrets', 'key_checks', 'workers',
         'idempotency_keys', 'llm_providers', 'agents', 'workflows', 'workflow_steps', 'templates', 'deployments',
         'webhooks', 'executions', 'step_runs', 'step_waits', 'execution_logs', 'execution_events', 'artifacts',
         'charges', 'budget_leases'

@@ -98,3 +98,9 @@ REVOKE ALL ON sessions, one_time_tokens, key_checks FROM turbocat_tenant, PUBLIC
 ALTER TABLE sessions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE one_time_tokens ENABLE ROW LEVEL SECURITY;
 ALTER TABLE key_checks ENABLE ROW LEVEL SECURITY;
+
+-- Workers serve every tenant: each may know which sandboxes there are, and nobody's host.
+REVOKE ALL ON workers FROM turbocat_tenant, PUBLIC;
+ALTER TABLE workers ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everybody ON workers FOR SELECT TO turbocat_tenant USING (true);
+GRANT SELECT (updated_at, sandbox, languages, refusal) ON workers TO turbocat_tenant;

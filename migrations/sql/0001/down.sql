@@ -15,7 +15,7 @@ DROP FUNCTION count_template_use(uuid), readable_template(uuid);
 DROP TABLE
     budget_leases, charges, artifacts, execution_events, execution_logs, step_waits, step_runs, executions, webhooks, deployments, templates,
     workflow_versions, workflow_steps, workflows, agent_versions, agents, llm_providers, idempotency_keys, audit_logs,
-    key_checks, secrets, api_keys, projects, one_time_tokens, sessions, invitations, memberships, users, tenants;
+    workers, key_checks, secrets, api_keys, projects, one_time_tokens, sessions, invitations, memberships, users, tenants;
 
 DROP FUNCTION refuse_change(), set_updated_at();
 

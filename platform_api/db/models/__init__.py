@@ -16,6 +16,7 @@ from platform_api.db.models.templates import Template
 from platform_api.db.models.tenants import Invitation, Membership, Tenant
 from platform_api.db.models.users import PROFILE, User
 from platform_api.db.models.webhooks import Webhook
+from platform_api.db.models.workers import Worker
 from platform_api.db.models.workflows import Workflow, WorkflowStep, WorkflowVersion
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "User",
     "UserSession",
     "Webhook",
+    "Worker",
     "Workflow",
     "WorkflowStep",
     "WorkflowVersion",

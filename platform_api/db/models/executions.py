@@ -128,6 +128,8 @@ class StepRun(TenantRow, table=True):
     prompt_tokens: int = big_count()
     completion_tokens: int = big_count()
     cost: Decimal | None = money()
+    sandbox: str | None = None
+    """Where the code of its agent ran, whatever came of it; None where none did."""
 
 
 class StepWait(TenantRow, table=True):

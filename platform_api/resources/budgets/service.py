@@ -1,6 +1,5 @@
 """What projects use, and whether more may begin."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, time
 from typing import Literal
 from uuid import UUID
@@ -59,9 +58,9 @@ class BudgetGate:
 
     async def check(self, plan: Plan) -> None:
         """Raises `BudgetExceeded` when the run asks models and the budget of one of its projects is used up."""
-        if not any(map(_asks_models, _family(plan))):
+        if not any(map(_asks_models, plan.family())):
             return
-        ids = {each.workflow.project_id for each in _family(plan) if _asks_models(each) and each.workflow.project_id}
+        ids = {each.workflow.project_id for each in plan.family() if _asks_models(each) and each.workflow.project_id}
         for project_id in sorted({*ids, *([plan.workflow.project_id] if plan.workflow.project_id else [])}):
             await self._check(UUID(project_id))
 
@@ -77,12 +76,6 @@ class BudgetGate:
                 f"The project's budget of {passed} is used up, so no run that asks models may begin: raise the budget "
                 f"of project {project_id}, or wait for its next period"
             )
-
-
-def _family(plan: Plan) -> Iterator[Plan]:
-    yield plan
-    for child in plan.children.values():
-        yield from _family(child)
 
 
 def _asks_models(plan: Plan) -> bool:

@@ -27,7 +27,7 @@ from platform_api.access.scope import TenantScope, tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.enums import ResourceStatus
 from platform_api.db.models import Agent, Execution
-from platform_api.errors import InvalidState, ServiceUnavailable, ValidationFailed
+from platform_api.errors import InvalidState, ValidationFailed
 from platform_api.kit.ids import new_id
 from platform_api.kit.request_context import current_request
 from platform_api.resources.agents.service import AgentService, spec_of
@@ -39,11 +39,12 @@ from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.filters import LogFilters
 from platform_api.resources.executions.journal import admit
 from platform_api.resources.executions.planning import Planner
-from platform_api.resources.executions.repository import ExecutionRepository, LogRepository
+from platform_api.resources.executions.repository import ExecutionRepository, LogRepository, StepRunRepository
 from platform_api.resources.executions.schemas import AgentTestView
 from platform_api.resources.executions.views import tested_view
 from platform_api.resources.projects.service import ProjectLookup
 from platform_api.resources.secrets.service import SecretNames
+from platform_api.resources.workers.gate import SandboxGate, refused
 from platform_api.resources.workflows.reader import WorkflowReader
 from platform_api.resources.workflows.slugs import slug_of
 
@@ -103,6 +104,7 @@ class AgentTester:
         specs = {written: spec_of(each) for written, each in called.items()} | {spec.id: spec}
         plan, inputs = await asyncio.to_thread(_planned, spec, specs, named, given, self.seconds, secrets, children)
         await BudgetGate(scope).check(plan)
+        await SandboxGate(scope).check(plan)
         return Execution(
             id=new_id(),
             tenant_id=scope.tenant_id,
@@ -119,10 +121,11 @@ class AgentTester:
         async with self._scope() as scope:
             execution, _ = await ExecutionRepository(scope).with_workflow(execution_id)
             lines, _ = await LogRepository(scope).of(execution_id, LogFilters(), page=1, page_size=MAX_LINES)
+            sandbox = await StepRunRepository(scope).sandbox_of(execution_id, STEP_KEY)
         error = execution.error or {}
         if error.get("code") == SandboxUnavailable.default_code:
-            raise ServiceUnavailable(f"{error['message']} (execution {execution.id})")
-        return tested_view(execution, lines)
+            raise refused(f"{error['message']} (execution {execution.id})")
+        return tested_view(execution, lines, sandbox)
 
     def _scope(self) -> Any:
         return tenant_scope(self.sessions, self.caller.tenant_id, self.caller)

@@ -17,6 +17,7 @@ from platform_api.resources.executions.delivery import Delivery
 from platform_api.resources.executions.journal import admit
 from platform_api.resources.executions.planning import Planner, checked_inputs
 from platform_api.resources.executions.schemas import ExecutionStart
+from platform_api.resources.workers.gate import SandboxGate
 from platform_api.resources.workflows.reader import WorkflowReader
 
 
@@ -33,13 +34,16 @@ class Launcher:
     async def start(self, workflow_id: UUID, body: ExecutionStart) -> Execution:
         """Admits a run of the workflow as it is now.
 
-        Raises `InvalidState` when it is not ACTIVE or its agents do not allow a run any more, and `ValidationFailed`
-        for inputs that do not fit its `inputSchema`, and `BudgetExceeded` when its project has nothing left for models.
+        Raises `InvalidState` when it is not ACTIVE or its agents do not allow a run any more, `ValidationFailed` for
+        inputs that do not fit its `inputSchema`, `BudgetExceeded` when its project has nothing left for models, and
+        `ServiceUnavailable` where no worker has a sandbox for its code now, unless it is for later.
         """
         workflow = await self._workflows.get(workflow_id)
         plan = await self._planner.plan(workflow)
         inputs = await checked_inputs(plan, body.inputs)
         await BudgetGate(self._scope).check(plan)
+        if body.run_at is None:
+            await SandboxGate(self._scope).check(plan)
         how = {"environment": body.environment, "priority": body.priority, "tags": body.tags}
         row = execution_row(self._scope, plan, inputs, workflow_id=workflow.id, **how)
         execution = await admit(self._scope, row, due_at=body.run_at)

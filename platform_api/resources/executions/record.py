@@ -175,7 +175,7 @@ class Record:
         _check_step(step, outcome.status)
         step.status = outcome.status
         step.output, step.output_ref, step.preview = outcome.output, outcome.output_ref, outcome.preview
-        step.error = outcome.error
+        step.error, step.sandbox = outcome.error, outcome.sandbox
         step.completed_at = clock.now()
         step.duration_ms = milliseconds(step.started_at or step.completed_at, step.completed_at)
         self._spend(step, outcome)

@@ -83,6 +83,7 @@ class Step:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: Decimal | None = Decimal(0)
+    sandbox: str | None = None
     reused_from: UUID | None = None
 
 
@@ -118,7 +119,7 @@ _READ_OF_STEPS = ("id", "step_key", "path", "attempt", "status", "started_at", "
 _WRITTEN_OF_STEPS = tuple(each.name for each in fields(Step))
 _CHANGED_OF_STEPS = (
     *("status", "output", "output_ref", "preview", "error", "completed_at", "duration_ms"),
-    *("prompt_tokens", "completion_tokens", "cost"),
+    *("prompt_tokens", "completion_tokens", "cost", "sandbox"),
 )
 _JSON = frozenset({"input", "output", "preview", "error", "outputs", "payload", "metadata", "schema"})
 
@@ -154,7 +155,7 @@ _NESTED = sql.SQL(
 _COPY = _names(
     (
         *("tenant_id", "agent_id", "step_key", "path", "attempt", "status", "started_at", "completed_at"),
-        *("duration_ms", "input", "output", "output_ref", "preview", "error"),
+        *("duration_ms", "input", "output", "output_ref", "preview", "error", "sandbox"),
     )
 )
 _COPIED = sql.SQL(

@@ -135,6 +135,11 @@ class StepRunRepository(Repository[StepRun]):
         statement = self.query().where(col(StepRun.execution_id) == execution_id)
         return await self.page(statement, page=page, page_size=page_size, order_by=order_by)
 
+    async def sandbox_of(self, execution_id: UUID, path: str) -> str | None:
+        """Where the code of the step at `path` ran last; None for one that has run none."""
+        mine = select(col(StepRun.sandbox)).where(col(StepRun.execution_id) == execution_id, col(StepRun.path) == path)
+        return await self.session.scalar(mine.order_by(col(StepRun.attempt).desc()).limit(1))
+
 
 class LogRepository(Repository[ExecutionLog]):
     """Log lines in one tenant."""

@@ -38,6 +38,7 @@ from platform_api.resources.executions.schemas import (
 )
 from platform_api.resources.executions.service import ExecutionService
 from platform_api.resources.executions.views import retried_view
+from platform_api.resources.workers.gate import SandboxGate
 
 AT_ONCE = 100
 """Retries that one call starts at most."""
@@ -65,7 +66,8 @@ class Retrying:
         """Starts the retry.
 
         Raises `InvalidState` for what cannot be retried as it is now, `ValidationFailed` for inputs that do not fit and
-        for a step that is not there, `NotFound` for a version that there is not.
+        for a step that is not there, `NotFound` for a version that there is not, `ServiceUnavailable` where no worker
+        has a sandbox for its code.
         """
         retried = await self._admitted(execution_id, body)
         self._scope.after_commit(partial(self._delivery.attempt, retried.execution_id))
@@ -95,6 +97,7 @@ class Retrying:
         inputs, is_other = await self._inputs(plan, before, body)
         from_step = await self._from_step(before, earlier, plan, body)
         await BudgetGate(self._scope).check(plan)
+        await SandboxGate(self._scope).check(plan)
         as_before = {name: getattr(before, name) for name in _AS_BEFORE}
         row = execution_row(self._scope, plan, inputs, retry_of=before.id, **as_before)
         execution = await admit(self._scope, row)

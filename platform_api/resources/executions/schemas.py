@@ -108,6 +108,7 @@ class AgentTestView(View):
     error: dict[str, Any] | None
     logs: list[LogView]
     usage: UsageView
+    sandbox: str | None = Field(description="where its code ran; `unsafe-local` is no sandbox at all")
     duration_ms: int | None
 
 
@@ -236,11 +237,12 @@ class ExecutionCancelled(View):
 
 
 class StepUsage(View):
-    """Tokens and USD of one attempt."""
+    """Tokens and USD of one attempt, and the sandbox in which code ran for it; `unsafe-local` is none at all."""
 
     prompt_tokens: int
     completion_tokens: int
     total_cost: float | None
+    sandbox: str | None
 
 
 class StepRunView(View):

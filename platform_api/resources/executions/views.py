@@ -103,7 +103,10 @@ def resumed_view(wait: StepWait) -> ExecutionResumed:
 def step_view(step: StepRun) -> StepRunView:
     """One attempt of a step."""
     usage = StepUsage(
-        prompt_tokens=step.prompt_tokens, completion_tokens=step.completion_tokens, total_cost=_usd(step.cost)
+        prompt_tokens=step.prompt_tokens,
+        completion_tokens=step.completion_tokens,
+        total_cost=_usd(step.cost),
+        sandbox=step.sandbox,
     )
     columns = {name: getattr(step, name) for name in StepRunView.model_fields if name != "usage"}
     return StepRunView(**columns, usage=usage)
@@ -123,7 +126,7 @@ def log_view(line: ExecutionLog) -> LogView:
     )
 
 
-def tested_view(execution: Execution, lines: Iterable[ExecutionLog]) -> AgentTestView:
+def tested_view(execution: Execution, lines: Iterable[ExecutionLog], sandbox: str | None) -> AgentTestView:
     """How the test of an agent went."""
     return AgentTestView(
         execution_id=execution.id,
@@ -132,6 +135,7 @@ def tested_view(execution: Execution, lines: Iterable[ExecutionLog]) -> AgentTes
         error=execution.error,
         logs=[log_view(line) for line in lines],
         usage=_usage(execution, execution.plan.get("limits") or {}),
+        sandbox=sandbox,
         duration_ms=execution.duration_ms,
     )
 

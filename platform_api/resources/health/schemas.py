@@ -31,10 +31,14 @@ class PrefectCheck(View):
 
 
 class WorkersCheck(View):
-    """Workers with a recent heartbeat; None when Prefect, which counts them, cannot be asked."""
+    """Workers with a recent heartbeat; None when Prefect, which counts them, cannot be asked.
+
+    `codeSandboxes` is how many have which sandbox for CODE agents; those of `none` refuse them.
+    """
 
     status: CheckStatus
     online: int | None
+    code_sandboxes: dict[str, int] | None
 
 
 class Checks(View):

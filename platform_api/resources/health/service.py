@@ -13,7 +13,7 @@ import structlog
 from flows.orchestrator import Orchestrator
 from platform_api.db.engine import Sessions
 from platform_api.kit import clock
-from platform_api.resources.health.repository import ping, pool_figures
+from platform_api.resources.health.repository import count_sandboxes, ping, pool_figures
 from platform_api.resources.health.schemas import (
     Checks,
     DatabaseCheck,
@@ -70,8 +70,11 @@ class HealthChecks:
         return PrefectCheck(status="up", response_time_ms=round(milliseconds, 1))
 
     async def _workers(self) -> WorkersCheck:
-        online = await _attempt("workers", self._orchestrator.workers_online())
-        return WorkersCheck(status="up" if online else "down", online=online)
+        online, sandboxes = await asyncio.gather(
+            _attempt("workers", self._orchestrator.workers_online()),
+            _attempt("sandboxes", count_sandboxes(self._sessions)),
+        )
+        return WorkersCheck(status="up" if online else "down", online=online, code_sandboxes=sandboxes)
 
 
 @cache

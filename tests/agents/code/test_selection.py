@@ -1,5 +1,7 @@
 """Which sandbox is taken: the strongest that holds, or the one that is asked for; never another in its place."""
 
+from dataclasses import replace
+
 import pytest
 
 from agents.code.backend import Limits, Outcome, Probe, Program, SandboxBackend, SandboxUnavailable, Streams
@@ -10,6 +12,9 @@ from agents.spec import AgentSpec, AgentType
 from tests.agents.code.conftest import Lines, context_of
 
 pytestmark = pytest.mark.case(40)
+
+CONFIG = {"language": "python", "code": "def main(input): ..."}
+SPEC = AgentSpec(id="a1", version=1, name="coder", type=AgentType.CODE, config=CONFIG)
 
 
 class Fake:
@@ -105,6 +110,22 @@ async def test_a_run_without_a_sandbox_says_so_each_time() -> None:
     assert "unsafe-local" in log.text[0]
 
 
+@pytest.mark.parametrize(("choice", "name"), [(SandboxChoice.AUTO, "namespace"), (SandboxChoice.UNSAFE_LOCAL,) * 2])
+async def test_where_it_runs_is_told_before_it_does(choice: SandboxChoice, name: str) -> None:
+    """So that a run which fails, or never ends, has it on record as well."""
+    seen: list[str] = []
+
+    class Fails(Fake):
+        async def run(self, program: Program, limits: Limits, streams: Streams) -> Outcome:
+            assert seen == [name]
+            raise SandboxUnavailable("gone")
+
+    context = replace(context_of(Lines()), tell_sandbox=seen.append)
+    with pytest.raises(SandboxUnavailable):
+        await CodeExecutor(Selection(choice, [Fails(name, safe=name == "namespace")])).run(SPEC, {}, context)
+    assert seen == [name]
+
+
 async def test_what_there_is_here_is_ordered_from_strong_to_weak() -> None:
     chosen = selection(SandboxChoice.UNSAFE_LOCAL)
     try:
@@ -114,6 +135,4 @@ async def test_what_there_is_here_is_ordered_from_strong_to_weak() -> None:
 
 
 async def ran(executor: CodeExecutor, log: Lines | None = None) -> object:
-    config = {"language": "python", "code": "def main(input): ..."}
-    spec = AgentSpec(id="a1", version=1, name="coder", type=AgentType.CODE, config=config)
-    return (await executor.run(spec, {}, context_of(log or Lines()))).output
+    return (await executor.run(SPEC, {}, context_of(log or Lines()))).output

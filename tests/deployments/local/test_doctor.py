@@ -13,7 +13,6 @@ import psutil
 import pytest
 from rich.console import Console
 
-from agents.code.backends import selection
 from agents.code.selection import SandboxChoice, Selection
 from deployments.commands import doctor as command
 from deployments.local import doctor
@@ -32,7 +31,7 @@ def folder(tmp_path: Path) -> DataFolder:
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*GENERATORS, "DATABASE_URL", "PREFECT_API_URL", "ENVIRONMENT", "PORT"):
+    for name in (*GENERATORS, "DATABASE_URL", "PREFECT_API_URL", "ENVIRONMENT", "PORT", "CODE_SANDBOX"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -118,25 +117,41 @@ async def test_the_sandbox_is_named(folder: DataFolder) -> None:
 
 
 async def test_a_machine_without_a_sandbox_is_told_why(folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "selection", lambda: Selection(SandboxChoice.AUTO, []))
+    monkeypatch.setattr(doctor, "selection", lambda *_: Selection(SandboxChoice.AUTO, []))
     found = await doctor.check_sandbox(folder)
     assert found.failed
     assert "CODE agents are refused" in found.detail
 
 
-async def test_no_sandbox_by_choice_is_a_warning(folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_chosen_sandbox", lambda: selection(SandboxChoice.UNSAFE_LOCAL))
+@pytest.mark.parametrize("others", [{}, {"ENCRYPTION_KEY": "short"}])
+async def test_no_sandbox_by_choice_is_a_warning(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch, others: dict[str, str]
+) -> None:
+    """Whatever is missing or wrong beside it, as it is before the first `turbocat up`."""
+    for name, value in {"CODE_SANDBOX": "unsafe-local", **others}.items():
+        monkeypatch.setenv(name, value)
     found = await doctor.check_sandbox(folder)
     assert found.warning
     assert not found.failed
     assert found.detail.startswith("unsafe-local")
 
 
+async def test_a_sandbox_that_there_is_not_is_not_taken_for_another(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODE_SANDBOX", "dokcer")
+    found = await doctor.check_sandbox(folder)
+    assert found.failed
+    assert "CODE_SANDBOX" in found.detail
+
+
 @asynccontextmanager
-async def api(status: int) -> AsyncIterator[int]:
+async def api(status: int, sandboxes: dict[str, int] | None = None) -> AsyncIterator[int]:
+    body = json.dumps({"checks": {"workers": {"codeSandboxes": sandboxes}}})
+
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(f"HTTP/1.1 {status} X\r\n\r\n".encode())
+        writer.write(f"HTTP/1.1 {status} X\r\nServer: x\r\n\r\n{body}".encode())
         await writer.drain()
         writer.close()
         await writer.wait_closed()
@@ -156,6 +171,21 @@ async def test_the_health_of_a_running_stack(folder: DataFolder, status: int, fa
         assert (await doctor.check_running_stack(folder)).failed is failed
     assert "no answer" in (await doctor.check_running_stack(folder)).detail
     lock.release()
+
+
+@pytest.mark.parametrize(
+    ("sandboxes", "warning"), [({"namespace": 2}, False), ({"docker": 1, "none": 1}, True), ({"unsafe-local": 1}, True)]
+)
+async def test_the_sandboxes_of_a_running_stack(folder: DataFolder, sandboxes: dict[str, int], warning: bool) -> None:
+    folder.create()
+    lock = FolderLock(folder.lock)
+    assert lock.acquire()
+    async with api(200, sandboxes) as port:
+        folder.state.write_text(json.dumps({"apiUrl": f"http://127.0.0.1:{port}"}))
+        found = await doctor.check_running_stack(folder)
+    lock.release()
+    assert all(f"{name} ({count})" in found.detail for name, count in sandboxes.items())
+    assert (found.warning, found.failed) == (warning, False)
 
 
 async def test_every_check_runs_though_one_fails(folder: DataFolder) -> None:

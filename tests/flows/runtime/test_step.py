@@ -101,6 +101,19 @@ async def test_defaults_of_the_agents_schema_are_applied() -> None:
     assert await Harness(a_step("b"), agent=agent).attempt(1) == {"n": 4}
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_where_an_agents_code_ran_is_recorded_whatever_came_of_it(fails: bool) -> None:
+    def script(_spec: AgentSpec, inputs: dict[str, Any], context: AgentContext) -> dict[str, Any]:
+        context.tell_sandbox("unsafe-local")
+        if fails:
+            raise AgentError("no", code="CODE_ERROR")
+        return inputs
+
+    harness = Harness(a_step("b"), ScriptedExecutor(script))
+    await (harness.failure() if fails else harness.attempt(1))
+    assert harness.journal.outcomes["b", 1].sandbox == "unsafe-local"
+
+
 async def test_an_output_that_does_not_fit_its_schema_fails_the_step() -> None:
     agent = an_agent(outputSchema={"type": "object", "required": ["total"]})
     error = await Harness(a_step("b", inputs={"n": 1}), agent=agent).failure()

@@ -23,9 +23,9 @@ async def row_of(sessions: Sessions, table: Table, tenant_id: UUID) -> UUID:
         return await stored(scope.session, table, tenant_id)
 
 
-def test_the_tables_without_tenant_are_the_four_of_the_decision_and_the_key_checks() -> None:
+def test_the_tables_without_tenant_are_the_four_of_the_decision_key_checks_and_workers() -> None:
     assert set(metadata.tables) >= NOT_TENANT_OWNED
-    assert len(tenant_tables()) == len(metadata.tables) - 5 == 24
+    assert len(tenant_tables()) == len(metadata.tables) - 6 == 24
 
 
 @TABLES
@@ -129,6 +129,16 @@ async def test_tokens_are_out_of_reach_of_every_tenant(sessions: Sessions, name:
     with pytest.raises(DBAPIError, match=DENIED):
         async with tenant_scope(sessions, tenant.id) as scope:
             await scope.session.execute(text(verb.format(name)))
+
+
+@pytest.mark.parametrize("verb", ["select name from workers", "delete from workers", "update workers set refusal = ''"])
+async def test_a_tenant_knows_of_workers_only_what_they_can_run(sessions: Sessions, verb: str) -> None:
+    tenant = await create_tenant(sessions)
+    async with tenant_scope(sessions, tenant.id) as scope:
+        await scope.session.execute(text("select sandbox, languages, refusal, updated_at from workers"))
+    with pytest.raises(DBAPIError, match=DENIED):
+        async with tenant_scope(sessions, tenant.id) as scope:
+            await scope.session.execute(text(verb))
 
 
 async def test_a_tenant_sees_and_renames_itself_alone(sessions: Sessions) -> None:

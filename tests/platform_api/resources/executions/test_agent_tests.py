@@ -76,7 +76,8 @@ class Played(FakeOrchestrator):
 
 def doubled(execution: Execution) -> StepOutcome:
     usage = Usage(prompt_tokens=3, completion_tokens=4, cost=Decimal("0.5"))
-    return StepOutcome(status=StepStatus.COMPLETED, output={"sum": execution.inputs["n"] * 2}, usage=usage)
+    output = {"sum": execution.inputs["n"] * 2}
+    return StepOutcome(status=StepStatus.COMPLETED, output=output, usage=usage, sandbox="landlock")
 
 
 def broken(_: Execution) -> StepOutcome:
@@ -115,10 +116,13 @@ class TestRun:
             answer = await api.post(f"/agents/{agent['id']}/test", {"input": {"n": 21}})
         assert answer.status_code == 200, answer.text
         tested = answer.json()["data"]
-        assert set(tested) == {"executionId", "status", "output", "error", "logs", "usage", "durationMs"}
+        assert set(tested) == {"executionId", "status", "output", "error", "logs", "usage", "sandbox", "durationMs"}
         assert (tested["status"], tested["output"], tested["error"]) == ("COMPLETED", {"sum": 42}, None)
         assert [line["message"] for line in tested["logs"]] == ["at work"]
         assert tested["usage"]["promptTokens"] == 3
+        assert tested["sandbox"] == "landlock"
+        (step,) = (await api.get(f"/executions/{tested['executionId']}/steps")).json()["data"]
+        assert step["usage"]["sandbox"] == "landlock"
         assert tested["durationMs"] >= 0
 
         execution = await row(sessions, api, tested["executionId"])
@@ -144,7 +148,9 @@ class TestRun:
         agent = await an_agent(api)
         async with worker(api, sessions, refused):
             answer = await api.post(f"/agents/{agent['id']}/test")
-        assert "no sandbox works here" in error_of(answer, 503, "SERVICE_UNAVAILABLE")["message"]
+        error = error_of(answer, 503, "SERVICE_UNAVAILABLE")
+        assert "no sandbox works here" in error["message"]
+        assert [each["code"] for each in error["details"]] == ["SANDBOX_UNAVAILABLE"]
 
     async def test_what_a_model_calls_is_planned_with_it(self, api: Api, sessions: Sessions) -> None:
         tool = await api.active_agent(inputSchema=TAKES_A_NUMBER)

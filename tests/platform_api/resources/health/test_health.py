@@ -19,7 +19,7 @@ async def test_all_is_well(client: httpx.AsyncClient) -> None:
     assert body["checks"]["database"]["status"] == "up"
     assert body["checks"]["database"]["responseTimeMs"] > 0
     assert set(body["checks"]["database"]["pool"]) == {"size", "inUse", "overflow"}
-    assert body["checks"]["workers"] == {"status": "up", "online": 1}
+    assert body["checks"]["workers"] == {"status": "up", "online": 1, "codeSandboxes": {}}
 
 
 async def test_under_its_other_path(client: httpx.AsyncClient) -> None:
@@ -39,7 +39,7 @@ async def test_without_workers(client: httpx.AsyncClient, orchestrator: FakeOrch
     orchestrator.workers = 0
     answer = await client.get("/health")
     assert answer.status_code == 503
-    assert answer.json()["checks"]["workers"] == {"status": "down", "online": 0}
+    assert answer.json()["checks"]["workers"] == {"status": "down", "online": 0, "codeSandboxes": {}}
 
 
 async def test_without_database(app: FastAPI, client: httpx.AsyncClient) -> None:
