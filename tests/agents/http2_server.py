@@ -1,31 +1,35 @@
 """A small HTTP/2 server on a free local port.
 
-`/endless` never ends, `/silent` never begins, `/broken` becomes nonsense on the way, any other path answers with a few
-bytes.
+`/endless` never ends, `/silent` never begins, `/broken` becomes nonsense on the way, what is in `frames` is answered
+with the frames there, any other path with a few bytes.
 """
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import RequestReceived, StreamReset
+from h2.events import RemoteSettingsChanged, RequestReceived, StreamReset
 from h2.exceptions import ProtocolError
 
 CHUNK = bytes(16_000)
+Frames = Callable[[int], Iterable[bytes]]
+"""The number of a request's stream to the frames that are sent, one after another."""
 DATA_OF_NO_STREAM = b"\0\0\1\0\0\0\0\0\0x"
 
 
 @dataclass(kw_only=True)
 class Http2Server:
-    """`authorities` are the hosts that requests named, in order."""
+    """`authorities` are the hosts that requests named, in order; `settings` what the last client said of itself."""
 
     port: int = 0
     connections: int = 0
     authorities: list[str] = field(default_factory=list)
+    settings: dict[int, int] = field(default_factory=dict)
+    frames: dict[bytes, Frames] = field(default_factory=dict)
     left_waiting: asyncio.Event = field(default_factory=asyncio.Event)
     reset: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -47,6 +51,8 @@ class Http2Server:
                         self._start(self._answer(writer, protocol, event))
                     if isinstance(event, StreamReset):
                         self.reset.set()
+                    if isinstance(event, RemoteSettingsChanged):
+                        self.settings = {setting: each.new_value for setting, each in event.changed_settings.items()}
                 writer.write(protocol.data_to_send())
         except (ConnectionError, ProtocolError):
             return
@@ -60,6 +66,13 @@ class Http2Server:
             self.left_waiting.set()
             return
         number = event.stream_id
+        if headers[b":path"] in self.frames:
+            with suppress(ConnectionError):
+                for frame in self.frames[headers[b":path"]](number):
+                    writer.write(frame)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+            return
         protocol.send_headers(number, [(":status", "200"), ("content-type", "text/plain")])
         if headers[b":path"] == b"/broken":
             protocol.send_data(number, CHUNK)
