@@ -1,18 +1,23 @@
 """Gets one answer: from the first provider that gives one, within what is left of the budget."""
 
+import asyncio
 from asyncio import sleep as pause
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agents.calls import CallBook
 from agents.context import Log
-from agents.errors import BudgetExceeded, LimitExceeded, ModelFailed
-from agents.llm.chat import CallPart, Chat, Piece, Reported, Request, Unreachable
+from agents.errors import BudgetExceeded, ModelFailed
+from agents.llm.chat import Chat, Request, Unreachable
 from agents.llm.circuit import Circuits
+from agents.llm.collector import Answer, Collector
 from agents.llm.metering import CallMeter, completion_room
-from agents.llm.tokens import ASSUMED_ANSWER, prompt_tokens
-from agents.providers.budget import Budget, Left
+from agents.llm.model_call import ModelCall, left_alone
+from agents.llm.tokens import ASSUMED_ANSWER, prompt_range, prompt_tokens
+from agents.providers.budget import Budget
+from agents.providers.holds import Left
 from agents.providers.pricing import price_of, used
 from agents.providers.provider import Price, Provider
 from agents.result import Usage
@@ -22,27 +27,8 @@ TURNS = 3
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 60.0
 """Providers that all want to be left alone for longer are not waited for."""
-MAX_ANSWER_CHARACTERS = 8 * 1024 * 1024
-
-
-@dataclass(frozen=True, kw_only=True)
-class ToolCall:
-    """What the model wants to have run; `arguments` is the JSON text as it came."""
-
-    id: str
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """A whole answer."""
-
-    text: str
-    refusal: str
-    calls: tuple[ToolCall, ...]
-    finish_reason: str | None
-    provider: Provider
+MAX_ANSWER_SECONDS = 3600.0
+"""Of one answer, whatever trickles in meanwhile and however long its agent may take."""
 
 
 @dataclass
@@ -74,6 +60,7 @@ class Asking:
         budget: Budget,
         log: Log,
         tell_text: Callable[[str], None],
+        calls: CallBook,
     ) -> None:
         self._providers = providers
         self._chat_of = chat_of
@@ -81,6 +68,7 @@ class Asking:
         self._budget = budget
         self._log = log
         self._tell_text = tell_text
+        self._calls = calls
         self.account = Account()
         self.failures: list[dict[str, Any]] = []
         """Which providers did not answer, and why, in order."""
@@ -99,7 +87,7 @@ class Asking:
                         self._circuits.failed(provider.id, failure.retry_after)
                         self._note(provider, failure.reason)
                 elif not turn:
-                    self._note(provider, f"it has failed before and is left alone for {rest:.0f} s more")
+                    self._left_alone(provider, request, rest)
         raise self._nobody()
 
     def _pause(self, turn: int) -> float:
@@ -110,20 +98,18 @@ class Asking:
         return max(rest, FIRST_PAUSE_SECONDS * 2.0 ** (turn - 1))
 
     async def _ask(self, provider: Provider, request: Request) -> Answer:
+        request = replace(request, model=provider.answering(request.model) or request.model)
         price = price_of(provider, request.model)
-        prompt = prompt_tokens(request.messages, *(tool.parameters for tool in request.tools))
-        least, most = (
-            used(price, prompt_tokens=prompt, completion_tokens=answer)
-            for answer in (1, request.max_tokens or ASSUMED_ANSWER)
-        )
-        meter = CallMeter(price, self._budget, prompt, self._log)
+        tools = [tool.parameters for tool in request.tools]
+        meter = CallMeter(price, self._budget, prompt_tokens(request.messages, *tools), self._log)
+        _, most_prompt = prompt_range(request.messages, *tools)
         try:
-            left = await self._budget.ask(least, most)
+            left = await self._budget.ask(*_reach(price, most_prompt, request))
             _check_price(provider, request.model, price, left)
-            room = completion_room(left, price, prompt)
+            room = completion_room(left, price, most_prompt)
             bounds = [bound for bound in (room, request.max_tokens) if bound is not None]
             bounded = replace(request, max_tokens=min(bounds, default=None))
-            answer = await self._collected(provider, bounded, meter)
+            answer = await self._recorded(provider, bounded, meter)
         finally:
             self._budget.over()
             self.account.add(meter)
@@ -132,12 +118,29 @@ class Asking:
             raise self._cut_short(room)
         return answer
 
+    async def _recorded(self, provider: Provider, request: Request, meter: CallMeter) -> Answer:
+        shown = ModelCall(provider, request, meter)
+        number = await self._calls.begin(shown.so_far)
+        try:
+            answer = await self._collected(provider, request, meter)
+        except BaseException as error:
+            self._calls.end(number, shown.failed(error))
+            raise
+        self._calls.end(number, shown.answered(answer))
+        return answer
+
     async def _collected(self, provider: Provider, request: Request, meter: CallMeter) -> Answer:
-        collector = _Collector(meter, self._tell_text)
-        async with aclosing(self._chat_of(provider).answer(request)) as pieces:
-            async for piece in pieces:
-                collector.take(piece)
-        return collector.answer(provider)
+        collector = Collector(meter, self._tell_text)
+        try:
+            async with asyncio.timeout(MAX_ANSWER_SECONDS) as limit:
+                async with aclosing(self._chat_of(provider).answer(request)) as pieces:
+                    async for piece in pieces:
+                        collector.take(piece)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise Unreachable(f"its answer took longer than {MAX_ANSWER_SECONDS:g} s") from None
+        return collector.answer(provider, request.model)
 
     def _cut_short(self, room: int) -> BudgetExceeded:
         return BudgetExceeded(
@@ -145,6 +148,11 @@ class Asking:
             hint="raise `maxTokens` or `maxCost` of agent, workflow or project, or ask for less",
             details={"limits": [share.shown() for share in self._budget.shares()]},
         )
+
+    def _left_alone(self, provider: Provider, request: Request, rest: float) -> None:
+        reason = f"it has failed before and is left alone for {rest:.0f} s more"
+        self._note(provider, reason)
+        self._calls.add(left_alone(provider, request, reason))
 
     def _note(self, provider: Provider, reason: str) -> None:
         self.failures.append({"provider": provider.name, "reason": reason})
@@ -161,58 +169,12 @@ class Asking:
         )
 
 
-class _Collector:
-    """Puts an answer together, counting while it comes."""
-
-    def __init__(self, meter: CallMeter, tell_text: Callable[[str], None]) -> None:
-        self._meter = meter
-        self._tell_text = tell_text
-        self._began = False
-        self._size = 0
-        self._texts: list[str] = []
-        self._refusals: list[str] = []
-        self._calls: dict[int, ToolCall] = {}
-        self._reported: Reported | None = None
-        self._finish_reason: str | None = None
-
-    def take(self, piece: Piece) -> None:
-        """One more piece; raises `BudgetExceeded` when it is one too many."""
-        if not self._began:
-            self._began = True
-            self._meter.begin()
-        self._reported = piece.reported or self._reported
-        self._finish_reason = piece.finish_reason or self._finish_reason
-        self._texts.append(piece.text)
-        self._refusals.append(piece.refusal)
-        for part in piece.calls:
-            self._add_call(part)
-        seen = piece.text + piece.refusal + "".join(part.name + part.arguments for part in piece.calls)
-        self._size += len(seen)
-        if self._size > MAX_ANSWER_CHARACTERS:
-            message = f"the answer is longer than {MAX_ANSWER_CHARACTERS:,} characters; set `maxTokens`"
-            raise LimitExceeded(message, code="OUTPUT_LIMIT")
-        if seen:
-            self._meter.received(seen)
-        if piece.text:
-            self._tell_text(piece.text)
-
-    def answer(self, provider: Provider) -> Answer:
-        """The whole of it, with the count settled."""
-        if self._reported is not None:
-            self._meter.settle(self._reported)
-        return Answer(
-            text="".join(self._texts),
-            refusal="".join(self._refusals),
-            calls=tuple(self._calls[index] for index in sorted(self._calls)),
-            finish_reason=self._finish_reason,
-            provider=provider,
-        )
-
-    def _add_call(self, part: CallPart) -> None:
-        known = self._calls.get(part.index) or ToolCall(id=part.id or f"call_{part.index}", name="", arguments="")
-        self._calls[part.index] = ToolCall(
-            id=part.id or known.id, name=known.name + part.name, arguments=known.arguments + part.arguments
-        )
+def _reach(price: Price | None, prompt: int, request: Request) -> tuple[Usage, Usage | None]:
+    """The least and the most that the call uses; an answer that comes at once and is not bounded may be of any size."""
+    least = used(price, prompt_tokens=prompt, completion_tokens=1)
+    if request.max_tokens is None and not request.stream:
+        return least, None
+    return least, used(price, prompt_tokens=prompt, completion_tokens=request.max_tokens or ASSUMED_ANSWER)
 
 
 def _check_price(provider: Provider, model: str, price: Price | None, left: Left) -> None:

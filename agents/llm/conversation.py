@@ -5,8 +5,9 @@ from typing import Any
 
 from agents.context import SchemaCheck
 from agents.errors import ModelFailed, OutputInvalid
-from agents.llm.asking import Answer, Asking
+from agents.llm.asking import Asking
 from agents.llm.chat import Request
+from agents.llm.collector import Answer
 from agents.llm.config import LlmConfig
 from agents.llm.structured import complaint, instruction, parsed
 from agents.llm.toolbox import Toolbox
@@ -90,7 +91,7 @@ class Conversation:
             "text": answer.text,
             **data,
             "provider": answer.provider.name,
-            "model": self._config.model,
+            "model": answer.model,
             "finishReason": answer.finish_reason,
             "usage": {
                 "promptTokens": usage.prompt_tokens,

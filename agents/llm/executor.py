@@ -85,8 +85,9 @@ class LlmExecutor:
             budget=budget,
             log=log,
             tell_text=context.tell_text if config.stream else _untold,
+            calls=context.calls,
         )
-        toolbox = Toolbox(config.tools, context.launcher, budget, log)
+        toolbox = Toolbox(config.tools, context.launcher, budget, log, context.calls)
         output = await Conversation(config, asking, toolbox, budget, context.check_schema).output()
         _tell_end(log, output, providers)
         return output

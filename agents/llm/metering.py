@@ -1,17 +1,20 @@
 """Counts what one call uses while its answer streams in, by estimate until the provider says what it was."""
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from agents.context import Log
 from agents.llm.chat import Reported
 from agents.llm.tokens import byte_tokens
-from agents.providers.budget import Budget, Left
+from agents.providers.budget import Budget
+from agents.providers.holds import Left
 from agents.providers.pricing import MILLION, cost_of, used
 from agents.providers.provider import Price
 from agents.result import Usage
 
-MOST_TOKENS = 1_000_000_000
-"""Of one call; who reports more cannot count."""
+MOST_TOKENS = 20_000_000
+"""Of one call, several times what any model takes; who reports more cannot count."""
+SMALLEST = Decimal("0.00000001")
+"""USD, as records keep them: each call is rounded to that, so that calls add up to steps, runs and projects."""
 LIE_FACTOR, LIE_FROM = 8, 200
 """A report of fewer than an eighth of the tokens that were seen is not believed, from so many tokens on."""
 
@@ -35,6 +38,12 @@ class CallMeter:
         """What was told so far."""
         return self._told
 
+    def at_least(self, completion: int) -> Usage:
+        """What it comes to when the provider has read the prompt and says so much."""
+        completion = max(completion, self._completion, self._told.completion_tokens)
+        prompt = max(self._prompt, self._told.prompt_tokens)
+        return rounded(used(self._price, prompt_tokens=prompt, completion_tokens=completion))
+
     def begin(self) -> None:
         """The provider has begun to answer, so it has read the prompt."""
         self._tell(used(self._price, prompt_tokens=self._prompt, completion_tokens=0))
@@ -52,6 +61,7 @@ class CallMeter:
             return
         self.is_estimate = False
         self.cached_tokens = reported.cached_tokens
+        self._budget.over()  # what is set aside bounds what is to come, and nothing comes any more
         self._tell(
             used(
                 self._price,
@@ -77,6 +87,7 @@ class CallMeter:
         return None
 
     def _tell(self, total: Usage) -> None:
+        total = rounded(total)
         more = Usage(
             prompt_tokens=total.prompt_tokens - self._told.prompt_tokens,
             completion_tokens=total.completion_tokens - self._told.completion_tokens,
@@ -84,6 +95,13 @@ class CallMeter:
         )
         self._told = total
         self._budget.tell(more)
+
+
+def rounded(usage: Usage) -> Usage:
+    """With the cost as records keep it."""
+    if usage.cost is None:
+        return usage
+    return usage.model_copy(update={"cost": usage.cost.quantize(SMALLEST, ROUND_HALF_UP)})
 
 
 def completion_room(left: Left, price: Price | None, prompt: int) -> int | None:

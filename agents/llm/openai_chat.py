@@ -1,7 +1,6 @@
 """Asks a provider that speaks the OpenAI protocol (chat completions), by the `openai` package."""
 
 import contextlib
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
@@ -21,6 +20,8 @@ TIMEOUTS = httpx2.Timeout(connect=10.0, read=120.0, write=60.0, pool=60.0)
 """`read` is the longest silence; how long an answer may take is the agent's limit."""
 EXCERPT_CHARACTERS = 500
 MAX_MODELS = 500
+MAX_NAME = 256
+"""Of ids and reasons, which nobody needs longer."""
 
 _HINTS = {
     401: "check the provider's API key",
@@ -73,7 +74,10 @@ class OpenAiChat:
             raise Unreachable("the answer was cut off")
 
     async def _whole(self, request: Request) -> AsyncGenerator[Piece, None]:
-        yield _piece(await self._ask(request), "message")
+        answer = await self._ask(request)
+        if not _choices(answer):
+            raise Unreachable("its answer is not of the protocol")
+        yield _piece(answer, "message")
 
     async def _ask(self, request: Request, **more: Any) -> Any:
         create: Any = self._completions.create  # its overloads do not know of optional parameters
@@ -110,7 +114,7 @@ class OpenAiChat:
             raise Unreachable(_why(error)) from None
         except openai.APIError as error:
             raise Unreachable(f"it broke the answer off: {_excerpt(error)}") from None
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # no UTF-8, no JSON, or numbers of thousands of digits
             raise Unreachable("its answer is not of the protocol") from None
 
     def _by_status(self, error: openai.APIStatusError) -> Exception:
@@ -125,8 +129,7 @@ class OpenAiChat:
 
 def _piece(chunk: Any, part: str) -> Piece:
     """Nothing of what comes in is taken to be what the protocol says that it is."""
-    choices = getattr(chunk, "choices", None)
-    choice = choices[0] if isinstance(choices, list) and choices else None
+    choice = next(iter(_choices(chunk)), None)
     said = getattr(choice, part, None)
     finish = getattr(choice, "finish_reason", None)
     return Piece(
@@ -134,8 +137,13 @@ def _piece(chunk: Any, part: str) -> Piece:
         refusal=_text(getattr(said, "refusal", None)),
         calls=_calls(getattr(said, "tool_calls", None)),
         reported=_reported(getattr(chunk, "usage", None)),
-        finish_reason=finish if isinstance(finish, str) else None,
+        finish_reason=sound(finish[:MAX_NAME]) if isinstance(finish, str) else None,
     )
+
+
+def _choices(answer: Any) -> list[Any]:
+    choices = getattr(answer, "choices", None)
+    return choices if isinstance(choices, list) else []
 
 
 def _calls(parts: Any) -> tuple[CallPart, ...]:
@@ -145,7 +153,7 @@ def _calls(parts: Any) -> tuple[CallPart, ...]:
         found.append(
             CallPart(
                 index=index if isinstance(index, int) else place,
-                id=_text(getattr(part, "id", None)),
+                id=_text(getattr(part, "id", None))[:MAX_NAME],
                 name=_text(getattr(function, "name", None)),
                 arguments=_text(getattr(function, "arguments", None)),
             )

@@ -9,7 +9,10 @@ from agents.providers.provider import Provider
 
 
 def chosen(providers: Sequence[Provider], config: LlmConfig) -> list[Provider]:
-    """By priority, then by name; the one that the config names alone. Raises `ModelFailed` with NO_PROVIDER."""
+    """By priority, then by name; the one that the config names alone. Raises `ModelFailed` with NO_PROVIDER.
+
+    One that has another model answer takes its turn like the others: the tenant has said that it does as well.
+    """
     if not providers:
         hint = "add one (`POST /llm-providers`); one of kind FAKE needs neither a key nor a network"
         raise ModelFailed("There is no active provider of models", code="NO_PROVIDER", hint=hint)
@@ -35,6 +38,6 @@ def _named(providers: Sequence[Provider], name: str) -> Provider:
 def _offers(provider: Provider, model: str) -> bool:
     """A provider that lists no models offers any, but for those that are known to be another vendor's."""
     if provider.models:
-        return provider.offers(model)
+        return provider.answering(model) is not None
     vendors = CATALOGUE.kinds_of(model)
     return not vendors or provider.kind in vendors or not CATALOGUE.models(provider.kind)

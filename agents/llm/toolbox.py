@@ -7,28 +7,33 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from agents.calls import Call, CallBook, CallKind, CallStatus
 from agents.context import Launcher, Log
 from agents.errors import AgentError, BudgetExceeded, ConfigInvalid
-from agents.llm.asking import ToolCall
 from agents.llm.chat import Offered
+from agents.llm.collector import ToolCall
 from agents.llm.config import Tool
 from agents.llm.structured import strict_json
-from agents.providers.budget import Budget
+from agents.providers.budget import Budget, CountedBudget
+from agents.result import Usage
 
 AT_ONCE = 4
 MAX_CALLS = 64
 """Of one round; what is beyond is not run."""
 MAX_RESULT_CHARACTERS = 64 * 1024
 SHOWN_CHARACTERS = 2_000
+PREVIEW_CHARACTERS = 300
+"""Of arguments and errors, in the record of the call."""
 
 
 class Toolbox:
     """The tools of one run."""
 
-    def __init__(self, tools: Sequence[Tool], launcher: Launcher, budget: Budget, log: Log) -> None:
+    def __init__(self, tools: Sequence[Tool], launcher: Launcher, budget: Budget, log: Log, book: CallBook) -> None:
         self._launcher = launcher
         self._budget = budget
         self._log = log
+        self._book = book
         self._agents: dict[str, str] = {}
         self.offered = tuple(self._offer(tool) for tool in tools)
         self.calls: list[dict[str, Any]] = []
@@ -62,8 +67,9 @@ class Toolbox:
             record: dict[str, Any] = {"name": call.name, "arguments": call.arguments[:SHOWN_CHARACTERS], "ok": True}
             try:
                 if not is_run:
+                    self._book.add(_ToolCall(call, self._agents.get(call.name)).ended(CallStatus.SKIPPED))
                     raise AgentError(f"at most {MAX_CALLS} tools are run at once", code="TOO_MANY_CALLS")
-                content = await asyncio.to_thread(_shown, await self._output(call))
+                content = await asyncio.to_thread(_shown, await self._recorded(call))
             except BudgetExceeded:
                 raise
             except AgentError as error:
@@ -74,7 +80,18 @@ class Toolbox:
         self._log("INFO" if record["ok"] else "WARN", f"The model called the tool `{call.name[:64]}`", **record)
         return {"role": "tool", "tool_call_id": call.id, "content": content}
 
-    async def _output(self, call: ToolCall) -> Any:
+    async def _recorded(self, call: ToolCall) -> Any:
+        shown = _ToolCall(call, self._agents.get(call.name))
+        number = await self._book.begin(shown.so_far)
+        try:
+            output = await self._output(call, CountedBudget(self._budget, shown.add))
+        except BaseException as error:
+            self._book.end(number, shown.failed(error))
+            raise
+        self._book.end(number, shown.ended(CallStatus.COMPLETED))
+        return output
+
+    async def _output(self, call: ToolCall, budget: Budget) -> Any:
         agent_id = self._agents.get(call.name)
         if agent_id is None:
             message = f"there is no tool `{call.name[:64]}`; there are: {', '.join(self._agents)}"
@@ -85,7 +102,41 @@ class Toolbox:
             raise AgentError("the arguments are no JSON", code="BAD_ARGUMENTS") from None
         if not isinstance(arguments, dict):
             raise AgentError("the arguments are no JSON object", code="BAD_ARGUMENTS")
-        return (await self._launcher.run(agent_id, arguments, self._budget)).output
+        return (await self._launcher.run(agent_id, arguments, budget)).output
+
+
+class _ToolCall:
+    """A call as the record of its step shows it."""
+
+    def __init__(self, call: ToolCall, agent_id: str | None) -> None:
+        size = len(call.arguments.encode(errors="replace"))
+        self._content = Call(
+            kind=CallKind.TOOL,
+            tool=call.name[:64],
+            tool_agent_id=agent_id,
+            arguments=call.arguments[:PREVIEW_CHARACTERS],
+            argument_bytes=size,
+        )
+        self._nested = Usage()
+
+    def add(self, usage: Usage) -> None:
+        """So much more was used by what it runs."""
+        self._nested = self._nested + usage
+
+    def so_far(self) -> Call:
+        """What it has come to until now."""
+        return self.ended(CallStatus.RUNNING)
+
+    def ended(self, status: CallStatus, **outcome: str) -> Call:
+        """What it has come to."""
+        return self._content.model_copy(update={"status": status, "nested": self._nested, **outcome})
+
+    def failed(self, error: BaseException) -> Call:
+        """And why it came to nothing."""
+        if isinstance(error, AgentError):
+            return self.ended(CallStatus.FAILED, code=error.code, reason=error.message[:PREVIEW_CHARACTERS])
+        status = CallStatus.CANCELLED if isinstance(error, asyncio.CancelledError) else CallStatus.FAILED
+        return self.ended(status)
 
 
 def _as_name(name: str) -> str:

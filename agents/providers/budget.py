@@ -5,33 +5,22 @@
     budget.over()                          # the call has ended, however
 
 Budgets nest: an agent's inside its run's, that inside its project's. What is told to one is told to all that are around
-it, so that calls which are made at the same time see what the others use. Telling is synchronous and cheap; a budget
-that lives in a database sets aside in `ask` what the call may use at most, until it is over, and writes what it used
-when it can. A task makes one call at a time.
+it. In `ask` each of them sets aside what the call may use at most, until it is over, so that calls which are made at
+the same time cannot go beyond it together: one waits for what the others have set aside and give back, and one that
+goes over its own reckoning stops before it takes what is set aside for them. Telling is synchronous and cheap; a budget
+that lives in a database writes what was used when it can. A task makes one call at a time.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from agents.errors import BudgetExceeded
+from agents.providers.holds import Amount, Holds, Left
 from agents.result import Usage
 from agents.spec import Limits
-
-Amount = TypeVar("Amount", int, Decimal)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Left:
-    """What is left; None is without a bound."""
-
-    tokens: int | None = None
-    cost: Decimal | None = None
-
-    def tightened(self, other: "Left") -> "Left":
-        """The tighter of each."""
-        return Left(tokens=_least(self.tokens, other.tokens), cost=_least(self.cost, other.cost))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +51,12 @@ class Share:
 class Budget(Protocol):
     """One bound, or several inside each other."""
 
-    async def ask(self, least: Usage, most: Usage) -> Left:
-        """What is left, now that at least `least` is about to be used; raises `BudgetExceeded` when that is more."""
+    async def ask(self, least: Usage, most: Usage | None) -> Left:
+        """What a call may use that is about to use `least`, and `most` as far as one knows.
+
+        So much is set aside for it until it is over; without `most` all that is left, for a call that nobody can stop
+        before its end. What others have set aside is waited for. Raises `BudgetExceeded` when `least` is too much.
+        """
         ...
 
     def tell(self, more: Usage) -> None:
@@ -89,7 +82,7 @@ class Budget(Protocol):
 class Unbounded:
     """Allows everything."""
 
-    async def ask(self, least: Usage, most: Usage) -> Left:
+    async def ask(self, least: Usage, most: Usage | None) -> Left:
         """Everything."""
         return Left()
 
@@ -107,6 +100,35 @@ class Unbounded:
         return ()
 
 
+class CountedBudget:
+    """Lets somebody count what is used, before what bounds it is told: what was used was used."""
+
+    def __init__(self, outer: Budget, count: Callable[[Usage], None]) -> None:
+        self._outer = outer
+        self._count = count
+
+    async def ask(self, least: Usage, most: Usage | None) -> Left:
+        """As what bounds it has it."""
+        return await self._outer.ask(least, most)
+
+    def tell(self, more: Usage) -> None:
+        """Counts, then tells."""
+        self._count(more)
+        self._outer.tell(more)
+
+    def over(self) -> None:
+        """For what bounds it."""
+        self._outer.over()
+
+    def recall(self, before: Usage) -> None:
+        """That was counted before."""
+        self._outer.recall(before)
+
+    def shares(self) -> Sequence[Share]:
+        """As what bounds it has it."""
+        return self._outer.shares()
+
+
 class BoundedBudget:
     """Keeps `maxTokens` and `maxCost` of `limits`, and what is around it keeps its own.
 
@@ -119,26 +141,58 @@ class BoundedBudget:
         self._max_cost = None if limits.max_cost is None else Decimal(str(limits.max_cost))
         self.outer: Budget = outer or Unbounded()
         self._tokens, self._cost = 0, Decimal(0)
+        self._holds = Holds()
+        self._returned = asyncio.Event()
 
-    async def ask(self, least: Usage, most: Usage) -> Left:
-        """The tightest of what this and what is around it has left."""
-        around = await self.outer.ask(least, most)
-        tokens, cost = _amounts(least)
-        self._check(self._tokens + tokens, self._cost + cost, "would be")
-        return self._left.tightened(around)
+    async def ask(self, least: Usage, most: Usage | None) -> Left:
+        """The tightest of what this and what is around it has left, once that is enough."""
+        around = await self.outer.ask(least, self._narrowed(least, most))
+        while (left := self._set_aside(least, most)) is None:
+            await self._given_back()
+        return left.tightened(around)
 
     def tell(self, more: Usage) -> None:
         """Counts here and in what is around it; the outermost limit that is passed is the one that is named.
 
         A run's limits bound its agents too, so that one which is passed inside was set outside where both are alike.
         """
+        is_beyond = self._holds.use(Amount.of(more))
         self._count(more)
         self.outer.tell(more)
         self._check(self._tokens, self._cost, "was")
+        if is_beyond:
+            others = self._holds.of_others()
+            self._check(self._tokens + others.tokens, self._cost + others.cost, "would be (with other calls)")
 
     def over(self) -> None:
-        """Nothing was set aside here."""
+        """Wakes those that wait for what the call had."""
+        if self._holds.give_back():
+            self._returned.set()
         self.outer.over()
+
+    def _narrowed(self, least: Usage, most: Usage | None) -> Usage | None:
+        """What is around it need not set aside more than may be used here."""
+        bound = self._max_tokens
+        if most is None or bound is None:
+            return most
+        room = max(bound - self._tokens - most.prompt_tokens, least.completion_tokens)
+        if room >= most.completion_tokens:
+            return most
+        return most.model_copy(update={"completion_tokens": room})
+
+    def _set_aside(self, least: Usage, most: Usage | None) -> Left | None:
+        """What the call may use; None when others have set aside more than it could do with."""
+        wanted, others = Amount.of(least), self._holds.of_others()
+        self._check(self._tokens + wanted.tokens, self._cost + wanted.cost, "would be")
+        left = self._left_beside(others)
+        if not wanted.fits(left):
+            return None
+        self._holds.take(Amount.of(least if most is None else most).within(left, whole=most is None))
+        return left
+
+    async def _given_back(self) -> None:
+        self._returned.clear()
+        await self._returned.wait()
 
     def recall(self, before: Usage) -> None:
         """Counts here and in what is around it."""
@@ -151,17 +205,17 @@ class BoundedBudget:
         own = [Share(of=self._of, limit=n, used=used, bound=Decimal(b)) for n, used, b in bounds if b is not None]
         return (*own, *self.outer.shares())
 
-    @property
-    def _left(self) -> Left:
+    def _left_beside(self, others: Amount) -> Left:
+        tokens, cost = self._tokens + others.tokens, self._cost + others.cost
         return Left(
-            tokens=None if self._max_tokens is None else max(self._max_tokens - self._tokens, 0),
-            cost=None if self._max_cost is None else max(self._max_cost - self._cost, Decimal(0)),
+            tokens=None if self._max_tokens is None else max(self._max_tokens - tokens, 0),
+            cost=None if self._max_cost is None else max(self._max_cost - cost, Decimal(0)),
         )
 
     def _count(self, more: Usage) -> None:
-        tokens, cost = _amounts(more)
-        self._tokens += tokens
-        self._cost += cost
+        amount = Amount.of(more)
+        self._tokens += amount.tokens
+        self._cost += amount.cost
 
     def _check(self, tokens: int, cost: Decimal, verb: str) -> None:
         if self._max_tokens is not None and tokens > self._max_tokens:
@@ -175,11 +229,3 @@ class BoundedBudget:
             hint=f"raise `{limit}` of the {self._of}, or ask for less",
             details={"of": self._of, "limit": limit, "limits": [share.shown() for share in self.shares()]},
         )
-
-
-def _amounts(usage: Usage) -> tuple[int, Decimal]:
-    return usage.prompt_tokens + usage.completion_tokens, usage.cost or Decimal(0)
-
-
-def _least(one: Amount | None, other: Amount | None) -> Amount | None:
-    return min((each for each in (one, other) if each is not None), default=None)

@@ -37,6 +37,10 @@ class Price(BaseModel):
     cached: Decimal | None = Field(default=None, ge=0, le=1_000_000)
 
 
+ANY_MODEL = "*"
+"""Among a model's aliases: it answers for every model that its provider does not offer."""
+
+
 class ProviderModel(BaseModel):
     """A model that a provider offers. Without a `price` that of the shipped catalogue holds, where it knows one."""
 
@@ -44,6 +48,8 @@ class ProviderModel(BaseModel):
 
     name: str = Field(min_length=1, max_length=200)
     price: Price | None = None
+    aliases: tuple[str, ...] = ()
+    """Models that agents name and that this one answers for here; `*` is whichever the provider does not offer."""
 
 
 _SOUNDS_SECRET = re.compile(r"auth|cookie|token|secret|key|password|signature", re.IGNORECASE)
@@ -74,9 +80,12 @@ class Provider:
         words = [value.rpartition(" ")[2] for value in named]
         return tuple(value for value in (self.api_key, *named, *words) if value)
 
-    def offers(self, model: str) -> bool:
-        """Whether the model may be asked for here."""
-        return not self.models or any(each.name == model for each in self.models)
+    def answering(self, model: str) -> str | None:
+        """The model that is asked for here when an agent names that one; None where none answers for it."""
+        if not self.models or any(each.name == model for each in self.models):
+            return model
+        answering = {alias: each.name for each in self.models for alias in each.aliases}
+        return answering.get(model) or answering.get(ANY_MODEL)
 
 
 class Providers(Protocol):

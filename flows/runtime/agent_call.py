@@ -3,27 +3,38 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import Any
 
 from agents.context import AgentContext
 from agents.errors import AgentError, ConfigInvalid, InputInvalid, OutputInvalid, Problem
 from agents.masking import Masking
-from agents.providers.budget import Budget, Left, Share
+from agents.providers.budget import Budget
 from agents.providers.provider import Provider
-from agents.result import AgentResult, Usage
+from agents.result import AgentResult
 from agents.spec import AgentSpec, AgentType
 from flows.compiler.agent_rules import templated_config
 from flows.compiler.expressions import render, uses
 from flows.compiler.schemas import check_inputs, matches
 from flows.errors import DefinitionInvalid, ExpressionFailed
+from flows.runtime.live_calls import LiveCalls
 from flows.runtime.record import unrendered
-from flows.runtime.surroundings import Spending, StepAt
+from flows.runtime.surroundings import StepAt
 from flows.runtime.within import within
 
 CPU_BOUND = frozenset({AgentType.CODE, AgentType.DATA})
 MAX_DEPTH = 4
 """Of agents that models call which call models."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Where those outside see what a call does: a model's answer as it comes in, and what was called on the way."""
+
+    calls: LiveCalls
+    tell_text: Callable[[str], None]
 
 
 class AgentCall:
@@ -38,15 +49,13 @@ class AgentCall:
         self._masking = at.around.log.masking
         self._launched = count(1)
 
-    async def run(
-        self, inputs: dict[str, Any], *, budget: Budget, seconds: float | None, tell_text: Callable[[str], None]
-    ) -> AgentResult:
+    async def run(self, inputs: dict[str, Any], *, budget: Budget, seconds: float | None, shown: Shown) -> AgentResult:
         """The result as it is recorded and as later steps see it: a secret does not travel from step to step."""
         spec = await self.rendered(inputs)
         executor = self._around.ports.executors.get(spec.type)
         if executor is None:
             raise AgentError(f"This worker cannot run {spec.type} agents", code="UNSUPPORTED_AGENT_TYPE")
-        context = self._context(budget, seconds, tell_text)
+        context = self._context(budget, seconds, shown)
         try:
             async with self._cpu_slot(spec.type), within(seconds):
                 result = await executor.run(spec, inputs, context)
@@ -77,15 +86,17 @@ class AgentCall:
             raise ConfigInvalid(f"there is no agent `{agent_id}` in this run; save the agent again", path="tools")
         return spec
 
-    async def launch(self, agent_id: str, inputs: dict[str, Any], budget: Budget) -> AgentResult:
-        """Runs an agent that this one's model calls."""
+    async def launch(self, agent_id: str, inputs: dict[str, Any], budget: Budget, shown: Shown) -> AgentResult:
+        """Runs an agent that this one's model calls. What its own model says is for the model that called it."""
         spec = self.agent(agent_id)
         if self._depth >= MAX_DEPTH:
             raise AgentError(f"Agents call each other deeper than {MAX_DEPTH} levels", code="NESTED_TOO_DEEP")
         checked = await checked_inputs(spec, inputs)
         key = f"{self._key}:{agent_id}:{next(self._launched)}"
         call = AgentCall(self._at, spec, depth=self._depth + 1, key=key)
-        result = await call.run(checked, budget=budget, seconds=spec.limits.timeout_seconds, tell_text=_untold)
+        result = await call.run(
+            checked, budget=budget, seconds=spec.limits.timeout_seconds, shown=replace(shown, tell_text=_untold)
+        )
         budget.tell(result.usage)
         await check_output(spec, result.output)
         return result
@@ -98,7 +109,7 @@ class AgentCall:
                 self._masking.add(secret)
         return providers
 
-    def _context(self, budget: Budget, seconds: float | None, tell_text: Callable[[str], None]) -> AgentContext:
+    def _context(self, budget: Budget, seconds: float | None, shown: Shown) -> AgentContext:
         ports = self._around.ports
         return AgentContext(
             limits=self._spec.limits.model_copy(update={"timeout_seconds": seconds}),
@@ -108,20 +119,21 @@ class AgentCall:
             data_roots=ports.data_roots,
             fused_into=None if self._depth else self._at.step.fused_into,
             lazy_inputs=frozenset() if self._depth else frozenset(self._at.step.lazy_inputs),
+            replays=self._at.step.replays,
             egress=ports.egress,
             code_egress=ports.code_egress,
             providers=self,
             budget=budget,
-            tell_text=tell_text,
+            calls=shown.calls.book(self._spec.id, self._depth),
+            tell_text=shown.tell_text,
             tell_sandbox=self._at.usage.ran_in,
             check_schema=matches,
-            launcher=_Launcher(self),
+            launcher=_Launcher(self, shown),
         )
 
     def _cpu_slot(self, kind: AgentType) -> contextlib.AbstractAsyncContextManager[Any]:
         slots = self._around.ports.cpu_slots
         if slots is None or kind not in CPU_BOUND:
-            replays=self._at.step.replays,
             return contextlib.nullcontext()
         return slots
 
@@ -129,38 +141,9 @@ class AgentCall:
 class _Launcher:
     """What an executor sees of a call."""
 
-    def __init__(self, call: AgentCall) -> None:
+    def __init__(self, call: AgentCall, shown: Shown) -> None:
         self.agent = call.agent
-        self.run = call.launch
-
-
-class RecordedBudget:
-    """Notes what is used for the attempt's record, then tells it to what bounds the run."""
-
-    def __init__(self, usage: Spending, outer: Budget) -> None:
-        self._usage = usage
-        self._outer = outer
-
-    async def ask(self, least: Usage, most: Usage) -> Left:
-        """As what bounds the run has it."""
-        return await self._outer.ask(least, most)
-
-    def tell(self, more: Usage) -> None:
-        """The record comes first: what was used was used."""
-        self._usage.add(more)
-        self._outer.tell(more)
-
-    def over(self) -> None:
-        """For what is around the run."""
-        self._outer.over()
-
-    def recall(self, before: Usage) -> None:
-        """An attempt is never taken up."""
-        self._outer.recall(before)
-
-    def shares(self) -> Sequence[Share]:
-        """As what bounds the run has it."""
-        return self._outer.shares()
+        self.run = partial(call.launch, shown=shown)
 
 
 async def resolved_secrets(at: StepAt, document: Any, project_id: str | None) -> dict[str, str]:
@@ -206,4 +189,4 @@ async def _masked(result: AgentResult, masking: Masking) -> AgentResult:
 
 
 def _untold(_text: str) -> None:
-    """What a tool's model says is for the model that called it."""
+    """Shows nothing."""

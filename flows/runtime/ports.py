@@ -11,6 +11,7 @@ from uuid import UUID
 
 from uuid6 import uuid7
 
+from agents.calls import Call
 from agents.context import DatasetStore, no_hosts
 from agents.egress.policy import EgressPolicy
 from agents.executor import Executor
@@ -138,6 +139,8 @@ class StepOutcome:
     preview: Any = None
     error: dict[str, Any] | None = None
     usage: Usage = field(default_factory=Usage)
+    calls: tuple[Call, ...] | None = None
+    """What it was used for. None: nobody knows, so that what was noted of the attempt's calls counts too."""
     sandbox: str | None = None
     """Where the code of its agent ran."""
     artifacts: tuple[ArtifactFile, ...] = ()
@@ -183,6 +186,10 @@ class Journal(Protocol):
 
     async def step_started(self, execution_id: UUID, attempt: StepAttempt, *, inputs: Any) -> None:
         """Opens the attempt's record; one that was interrupted (`Past.open`) is RUNNING again."""
+        ...
+
+    async def calls_noted(self, execution_id: UUID, attempt: StepAttempt, calls: Sequence[Call]) -> None:
+        """What the attempt has called until now, and how that stands."""
         ...
 
     async def step_finished(self, execution_id: UUID, attempt: StepAttempt, outcome: StepOutcome) -> None: ...

@@ -93,7 +93,7 @@ async def record_outcome(at: StepAt, outcome: StepOutcome) -> None:
     nor a nested run whose beginning was cut off.
     """
     around = at.around
-    outcome = replace(outcome, usage=at.usage.total, sandbox=at.usage.sandbox)
+    outcome = replace(outcome, usage=at.usage.total, sandbox=at.usage.sandbox, calls=at.calls.now())
     around.usage.add(outcome.usage)
 
     async def write() -> None:

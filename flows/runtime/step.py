@@ -4,18 +4,20 @@ import asyncio
 from typing import Any
 
 from agents.errors import AgentError, InputInvalid
+from agents.providers.budget import CountedBudget
 from agents.spec import AgentType
 from flows.compiler.expressions import render
 from flows.compiler.schemas import check_inputs
 from flows.errors import DefinitionInvalid, ExpressionFailed
 from flows.runtime.agent_call import (
     AgentCall,
-    RecordedBudget,
+    Shown,
     check_output,
     checked_inputs,
     resolved_secrets,
     sentence,
 )
+from flows.runtime.live_calls import LiveCalls
 from flows.runtime.live_text import LiveText
 from flows.runtime.nested import run_nested
 from flows.runtime.record import Produced, recorded, unrendered
@@ -90,9 +92,10 @@ class _Attempt:
             raise InputInvalid(sentence(lead, invalid.problems)) from invalid
 
     async def _called(self, inputs: dict[str, Any]) -> Produced:
-        budget = RecordedBudget(self._at.usage, self._around.budget)
+        budget = CountedBudget(self._around.budget, self._at.usage.add)
         call = AgentCall(self._at, self._spec)
-        async with LiveText(self._at) as live:
-            result = await call.run(inputs, budget=budget, seconds=self._step.timeout_seconds, tell_text=live.tell)
+        async with LiveCalls(self._at) as calls, LiveText(self._at) as text:
+            shown = Shown(calls=calls, tell_text=text.tell)
+            result = await call.run(inputs, budget=budget, seconds=self._step.timeout_seconds, shown=shown)
         budget.tell(result.usage)
         return Produced(output=result.output, artifacts=result.artifacts, preview=result.preview)

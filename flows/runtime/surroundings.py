@@ -14,6 +14,7 @@ from agents.result import Usage
 from agents.spec import AgentSpec, AgentType, Limits
 from flows.plan import PlanStep
 from flows.runtime.activity import Activity
+from flows.runtime.call_list import CallList
 from flows.runtime.frames import Frame, Scope
 from flows.runtime.graph import BodyShape
 from flows.runtime.log import RunLog
@@ -206,6 +207,8 @@ class StepAt:
     """When its record was opened."""
     usage: Spending = field(default_factory=Spending)
     """Grows while the attempt works, so that its record is right however it ends."""
+    calls: CallList = field(default_factory=CallList)
+    """What that was used for, call by call."""
 
     @property
     def path(self) -> str:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from agents.calls import Call
 from agents.context import AgentContext
 from agents.errors import AgentError
 from agents.result import AgentResult, DatasetRef
@@ -45,6 +46,7 @@ class MemoryRow:
     outcome: StepOutcome | None = None
     wait: Wait | None = None
     begun_at: datetime | None = None
+    calls: tuple[Call, ...] = ()
 
 
 class MemoryJournal:
@@ -146,6 +148,11 @@ class MemoryJournal:
         book.rows[attempt.step_run_id].status = StepStatus.RUNNING
         book.steps.append(("start", attempt.path, attempt.attempt))
         book.inputs[attempt.path, attempt.attempt] = inputs
+
+    async def calls_noted(self, execution_id: UUID, attempt: StepAttempt, calls: Sequence[Call]) -> None:
+        row = self.book(execution_id).rows[attempt.step_run_id]
+        assert row.status is StepStatus.RUNNING, row
+        row.calls = tuple(calls)
 
     async def step_finished(self, execution_id: UUID, attempt: StepAttempt, outcome: StepOutcome) -> None:
         book = self.book(execution_id)

@@ -92,6 +92,7 @@ CREATE TABLE step_runs (
     prompt_tokens bigint DEFAULT 0 NOT NULL,
     completion_tokens bigint DEFAULT 0 NOT NULL,
     cost numeric(18, 8) DEFAULT 0,
+    calls jsonb DEFAULT '[]'::jsonb NOT NULL,
     sandbox varchar,
     CONSTRAINT pk_step_runs PRIMARY KEY (id),
     CONSTRAINT fk_step_runs_tenant_id FOREIGN KEY (tenant_id) REFERENCES tenants (id) ON DELETE CASCADE,
@@ -228,11 +229,15 @@ CREATE TABLE budget_leases (
     settled uuid NOT NULL,
     tokens bigint DEFAULT 0 NOT NULL,
     cost numeric(18, 8) DEFAULT 0 NOT NULL,
+    charged_prompt_tokens bigint DEFAULT 0 NOT NULL,
+    charged_completion_tokens bigint DEFAULT 0 NOT NULL,
+    charged_cost numeric(18, 8) DEFAULT 0 NOT NULL,
     CONSTRAINT pk_budget_leases PRIMARY KEY (id),
     CONSTRAINT fk_budget_leases_tenant_id FOREIGN KEY (tenant_id) REFERENCES tenants (id) ON DELETE CASCADE,
     CONSTRAINT fk_budget_leases_project_id FOREIGN KEY (project_id) REFERENCES projects (id) ON DELETE CASCADE,
     CONSTRAINT fk_budget_leases_execution_id FOREIGN KEY (execution_id) REFERENCES executions (id) ON DELETE CASCADE
 );
 CREATE UNIQUE INDEX uq_budget_leases_project_id_execution_id ON budget_leases (project_id, execution_id);
+CREATE INDEX ix_budget_leases_project_id_held ON budget_leases (project_id) WHERE tokens > 0 OR cost > 0;
 CREATE INDEX ix_budget_leases_execution_id ON budget_leases (execution_id);
 CREATE INDEX ix_budget_leases_tenant_id ON budget_leases (tenant_id);

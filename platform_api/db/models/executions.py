@@ -15,6 +15,7 @@ from platform_api.db.models.columns import (
     choice,
     count,
     instant,
+    json_list,
     json_object,
     json_value,
     money,
@@ -100,7 +101,8 @@ class StepRun(TenantRow, table=True):
     """One attempt of a step. `path` is its place inside loops and branches (`each[3].fetch`), `agent_id` whom it ran.
 
     `output` is inline up to 64 KiB; what is larger lies in the result store under `output_ref`. `reused_from` is
-    the step run of an earlier execution whose result a retry took over; it counts no usage of its own.
+    the step run of an earlier execution whose result a retry took over; it counts no usage of its own. `calls` are
+    those of models and tools (`agents.calls`); what they have used adds up to what the step has.
     """
 
     __tablename__ = "step_runs"
@@ -128,6 +130,7 @@ class StepRun(TenantRow, table=True):
     prompt_tokens: int = big_count()
     completion_tokens: int = big_count()
     cost: Decimal | None = money()
+    calls: list[Any] = json_list()
     sandbox: str | None = None
     """Where the code of its agent ran, whatever came of it; None where none did."""
 

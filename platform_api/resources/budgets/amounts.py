@@ -5,7 +5,8 @@ from datetime import UTC, date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from agents.providers.budget import Left, Share
+from agents.providers.budget import Share
+from agents.providers.holds import Amount, Left
 from agents.result import Usage
 from platform_api.kit import clock
 from platform_api.resources.projects.schemas import Budget, BudgetPeriod
@@ -15,35 +16,6 @@ CENT = Decimal("0.00000001")
 
 OF = "project budget"
 _EACH = {BudgetPeriod.DAY: " a day", BudgetPeriod.MONTH: " a month", BudgetPeriod.TOTAL: ""}
-
-
-@dataclass(frozen=True)
-class Amount:
-    """So many tokens and USD."""
-
-    tokens: int = 0
-    cost: Decimal = Decimal(0)
-
-    def __add__(self, other: "Amount") -> "Amount":
-        return Amount(self.tokens + other.tokens, self.cost + other.cost)
-
-    def __sub__(self, other: "Amount") -> "Amount":
-        return Amount(self.tokens - other.tokens, self.cost - other.cost)
-
-    def at_least(self, other: "Amount") -> "Amount":
-        """The greater of each."""
-        return Amount(max(self.tokens, other.tokens), max(self.cost, other.cost))
-
-    def within(self, left: Left) -> "Amount":
-        """As much of it as there is left."""
-        tokens = self.tokens if left.tokens is None else min(self.tokens, max(left.tokens, 0))
-        cost = self.cost if left.cost is None else min(self.cost, max(left.cost, Decimal(0)))
-        return Amount(tokens, cost)
-
-    @classmethod
-    def of(cls, usage: Usage) -> "Amount":
-        """A cost that is not known counts as nothing; executors refuse such calls where cost is bounded."""
-        return cls(usage.prompt_tokens + usage.completion_tokens, usage.cost or Decimal(0))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from agents.providers.budget import Left
+from agents.providers.holds import Amount, Left
 from platform_api.access.scope import TenantScope, tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.kit.ids import new_id
-from platform_api.resources.budgets.amounts import Amount, Bounds, Used, first_day, today
+from platform_api.resources.budgets.amounts import Bounds, Used, first_day, today
 from platform_api.resources.budgets.repository import BudgetRepository
 
 NOTHING = Used()
@@ -28,10 +28,15 @@ class Persist(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What a call uses at least and at most."""
+    """What a call uses at least and at most; `whole` is all that is left, where that is bounded."""
 
     least: Amount
     most: Amount
+    whole: bool = False
+
+    def granted(self, left: Left) -> Amount | None:
+        """What is set aside for it where so much is left; None where that is not enough."""
+        return self.most.within(left, whole=self.whole) if self.least.fits(left) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,20 +79,11 @@ class Ledger:
 
     async def close(self, used: Used) -> None:
         """Charges the rest and sets nothing aside any more."""
-
-        async def write(again: bool) -> None:
-            async with tenant_scope(self.sessions, self.tenant_id) as scope:
-                rows = BudgetRepository(scope, self.project_id)
-                await rows.lock()
-                if again and await rows.settled(self.execution_id) is None:
-                    return
-                await rows.charge(today(), used)
-                await rows.release(self.execution_id)
-
-        await self.persist(write)
+        await self.settle(used, Amount())
 
     async def _was(self, scope: TenantScope, token: UUID) -> bool:
-        return await BudgetRepository(scope, self.project_id).settled(self.execution_id) == token
+        account = await BudgetRepository(scope, self.project_id).account(self.execution_id)
+        return account is not None and account.settled == token
 
     async def _settle(self, scope: TenantScope, token: UUID, used: Used, held: Amount, wish: Wish | None) -> Standing:
         rows = BudgetRepository(scope, self.project_id)
@@ -97,17 +93,11 @@ class Ledger:
         spent = (await rows.used(first_day(bounds.period, today()))).amount
         others = await rows.leased(but=self.execution_id)
         standing = Standing(bounds=bounds, spent=spent, left=bounds.left(spent + others))
-        await rows.lease(self.execution_id, _lease(standing, held, wish), token)
+        await rows.lease(self.execution_id, _lease(standing, held, wish), token, used)
         return standing
-
-
-def fits(amount: Amount, left: Left) -> bool:
-    """Whether there is so much left."""
-    return amount == amount.within(left)
 
 
 def _lease(standing: Standing, held: Amount, wish: Wish | None) -> Amount:
     if wish is None:
         return held
-    beside = standing.left_beside(held)
-    return held + wish.most.within(beside) if fits(wish.least, beside) else held
+    return held + (wish.granted(standing.left_beside(held)) or Amount())

@@ -1,5 +1,6 @@
 """What projects have used and set aside, in the database. Whoever changes it holds the project's row."""
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -7,10 +8,11 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 from sqlmodel import col
 
+from agents.providers.holds import Amount
 from platform_api.db.models import Charge, Project
 from platform_api.db.repository import TenantSession
 from platform_api.kit.ids import new_id
-from platform_api.resources.budgets.amounts import Amount, Used
+from platform_api.resources.budgets.amounts import Used
 
 KEPT_SECONDS = 60.0
 """How long what is set aside outlives its run: what the run has used is charged a moment after its end is recorded."""
@@ -25,26 +27,39 @@ _CHARGE = text("""
         cost = charges.cost + excluded.cost
 """)
 _LEASE = text("""
-    insert into budget_leases (id, tenant_id, project_id, execution_id, settled, tokens, cost)
-    values (:id, :tenant_id, :project_id, :execution_id, :settled, :tokens, :cost)
+    insert into budget_leases (
+        id, tenant_id, project_id, execution_id, settled, tokens, cost,
+        charged_prompt_tokens, charged_completion_tokens, charged_cost
+    )
+    values (
+        :id, :tenant_id, :project_id, :execution_id, :settled, :tokens, :cost,
+        :prompt_tokens, :completion_tokens, :charge
+    )
     on conflict (project_id, execution_id) do update set
-        settled = excluded.settled, tokens = excluded.tokens, cost = excluded.cost
+        settled = excluded.settled, tokens = excluded.tokens, cost = excluded.cost,
+        charged_prompt_tokens = budget_leases.charged_prompt_tokens + excluded.charged_prompt_tokens,
+        charged_completion_tokens = budget_leases.charged_completion_tokens + excluded.charged_completion_tokens,
+        charged_cost = budget_leases.charged_cost + excluded.charged_cost
 """)
 _LEASED = text("""
     select coalesce(sum(lease.tokens), 0)::bigint, coalesce(sum(lease.cost), 0)
     from budget_leases lease join executions on executions.id = lease.execution_id
-    where lease.project_id = :project_id and lease.tenant_id = :tenant_id
+    where lease.project_id = :project_id and lease.tenant_id = :tenant_id and (lease.tokens > 0 or lease.cost > 0)
         and (executions.status = 'RUNNING' or lease.updated_at > now() - make_interval(secs => :kept))
         and (cast(:but as uuid) is null or lease.execution_id <> :but)
 """)
-_RELEASE = text("""
-    delete from budget_leases
+_ACCOUNT = text("""
+    select settled, charged_prompt_tokens, charged_completion_tokens, charged_cost from budget_leases
     where project_id = :project_id and execution_id = :execution_id and tenant_id = :tenant_id
 """)
-_SETTLED = text("""
-    select settled from budget_leases
-    where project_id = :project_id and execution_id = :execution_id and tenant_id = :tenant_id
-""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Of one execution: `settled` names the last writing."""
+
+    settled: UUID
+    charged: Used
 
 
 class BudgetRepository:
@@ -101,16 +116,21 @@ class BudgetRepository:
         tokens, cost = (await self._session.execute(_LEASED, {**self._mine, "but": but, "kept": KEPT_SECONDS})).one()
         return Amount(tokens, cost)
 
-    async def lease(self, execution_id: UUID, amount: Amount, settled: UUID) -> None:
-        """Sets so much aside for the execution, in the place of what it had."""
-        values = {"id": new_id(), "execution_id": execution_id, "settled": settled}
-        await self._session.execute(_LEASE, {**self._mine, **values, "tokens": amount.tokens, "cost": amount.cost})
+    async def lease(self, execution_id: UUID, amount: Amount, settled: UUID, charged: Used) -> None:
+        """Sets so much aside for the execution, in the place of what it had, and notes what was charged for it."""
+        keys = {"id": new_id(), "execution_id": execution_id, "settled": settled}
+        more = {
+            "prompt_tokens": charged.prompt_tokens,
+            "completion_tokens": charged.completion_tokens,
+            "charge": charged.cost,
+        }
+        held = {"tokens": amount.tokens, "cost": amount.cost}
+        await self._session.execute(_LEASE, {**self._mine, **keys, **held, **more})
 
-    async def release(self, execution_id: UUID) -> None:
-        """Sets nothing aside for the execution any more."""
-        await self._session.execute(_RELEASE, {**self._mine, "execution_id": execution_id})
-
-    async def settled(self, execution_id: UUID) -> UUID | None:
-        """The last writing for the execution; None when there was none, or it has released what it had."""
-        found: UUID | None = await self._session.scalar(_SETTLED, {**self._mine, "execution_id": execution_id})
-        return found
+    async def account(self, execution_id: UUID) -> Account | None:
+        """What was charged for the execution so far; None when nothing was ever set aside for it."""
+        found = (await self._session.execute(_ACCOUNT, {**self._mine, "execution_id": execution_id})).one_or_none()
+        if found is None:
+            return None
+        settled, prompt, completion, cost = found
+        return Account(settled=settled, charged=Used(prompt_tokens=prompt, completion_tokens=completion, cost=cost))

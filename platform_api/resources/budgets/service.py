@@ -4,12 +4,13 @@ from datetime import UTC, datetime, time
 from typing import Literal
 from uuid import UUID
 
+from agents.providers.holds import Amount
 from agents.spec import AgentType
 from flows.plan import Plan
 from platform_api.access.scope import TenantScope
 from platform_api.db.models import Project
 from platform_api.errors import BudgetExceeded
-from platform_api.resources.budgets.amounts import Amount, Bounds, first_day, today
+from platform_api.resources.budgets.amounts import Bounds, first_day, today
 from platform_api.resources.budgets.repository import BudgetRepository
 from platform_api.resources.budgets.schemas import ProjectUsageView
 from platform_api.resources.projects.schemas import Budget, BudgetPeriod

@@ -14,20 +14,19 @@ from uuid import UUID
 import structlog
 
 from agents.errors import BudgetExceeded
-from agents.providers.budget import BoundedBudget, Budget, Left, Share
+from agents.providers.budget import BoundedBudget, Budget, Share
+from agents.providers.holds import Amount, Holds, Left
 from agents.result import Usage
 from flows.runtime.ports import Run
 from platform_api.db.engine import Sessions
-from platform_api.resources.budgets.amounts import OF, Amount, Bounds, Used
-from platform_api.resources.budgets.ledger import NOTHING, Ledger, Persist, Standing, Wish, fits
+from platform_api.resources.budgets.amounts import OF, Bounds, Used
+from platform_api.resources.budgets.ledger import NOTHING, Ledger, Persist, Standing, Wish
 
 SETTLE_SECONDS = 0.2
 """How long what was used may go unwritten while nobody asks."""
 PATIENCE_SECONDS = 300.0
 """How long a call waits for what others have set aside."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-
-Call = asyncio.Task[object]
 
 log = structlog.get_logger(__name__)
 
@@ -40,21 +39,22 @@ class ProjectBudget:
         self.project_id = ledger.project_id
         self._ledger = ledger
         self._unsettled = NOTHING
-        self._held: dict[Call, Amount] = {}
+        self._holds = Holds()
         self._standing = Standing(bounds=Bounds())
         self._turn = asyncio.Lock()
         self._over = asyncio.Event()
         self._settler: asyncio.Task[None] | None = None
         self._was_asked = False
 
-    async def ask(self, least: Usage, most: Usage) -> Left:
+    async def ask(self, least: Usage, most: Usage | None) -> Left:
         """Sets aside what the call may use at most; what it is told is also what it may not go beyond."""
         around = await self.outer.ask(least, most)
-        wish = Wish(least=Amount.of(least), most=Amount.of(most).at_least(Amount.of(least)))
+        upper = Amount.of(least if most is None else most).at_least(Amount.of(least))
+        wish = Wish(least=Amount.of(least), most=upper, whole=most is None)
         deadline, pause = time.monotonic() + PATIENCE_SECONDS, _FIRST_PAUSE
         while (left := await self._set_aside(wish)) is None:
             unused = self._standing.bounds.left(self._standing.spent + self._unsettled.amount)
-            if not fits(wish.least, unused) or time.monotonic() > deadline:
+            if not wish.least.fits(unused) or time.monotonic() > deadline:
                 raise self._exceeded("would be", wish.least, unused)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
@@ -63,30 +63,32 @@ class ProjectBudget:
     async def _set_aside(self, wish: Wish) -> Left | None:
         """What the call may use; None when others have set aside more than it could do with."""
         async with self._turn:
-            held = self._holding()
+            held = self._holds.of_all()
             await self._settle(held, wish)
-            left = self._standing.left_beside(held + self._unsettled.amount)
-            if not fits(wish.least, left):
+            left = self._standing.left_beside(self._holds.of_all() + self._unsettled.amount)
+            granted = wish.granted(left)
+            if granted is None:
                 return None
-            self._held[_this_call()] = wish.most.within(left)
+            self._holds.take(granted)
             return left
 
     def over(self) -> None:
         """Gives back what the call has not used, with the next writing."""
-        if self._held.pop(_this_call(), None) is not None:
+        if self._holds.give_back():
             self._settle_soon()
         self.outer.over()
 
     def tell(self, more: Usage) -> None:
         """Counts here and in what is around it before it complains."""
-        used, call = Used.of(more), _this_call()
-        self._unsettled = self._unsettled.plus(used)
-        if call in self._held:
-            self._held[call] = (self._held[call] - used.amount).at_least(Amount())
+        self._unsettled = self._unsettled.plus(Used.of(more))
+        is_beyond = self._holds.use(Amount.of(more))
         self._settle_soon()
         self.outer.tell(more)
-        if not fits(self._unsettled.amount, self._standing.left):
-            raise self._exceeded("was", self._unsettled.amount, self._standing.left)
+        used, left = self._unsettled.amount, self._standing.left
+        if not used.fits(left):
+            raise self._exceeded("was", used, left)
+        if is_beyond and not (with_others := used + self._holds.of_others()).fits(left):
+            raise self._exceeded("would be (with other calls)", with_others, left)
 
     def recall(self, before: Usage) -> None:
         """What was used before is written already."""
@@ -122,13 +124,9 @@ class ProjectBudget:
                 await self._over.wait()
         try:
             async with self._turn:
-                await self._settle(self._holding())
+                await self._settle(self._holds.of_all())
         except Exception:
             log.exception("budget_not_written", project_id=str(self.project_id))
-
-    def _holding(self) -> Amount:
-        self._held = {call: held for call, held in self._held.items() if not call.done()}
-        return sum(self._held.values(), Amount())
 
     def _exceeded(self, verb: str, wanted: Amount, left: Left) -> BudgetExceeded:
         bounds = self._standing.bounds
@@ -184,9 +182,3 @@ def _projects(budget: Budget) -> Iterator[UUID]:
         if isinstance(around, ProjectBudget):
             yield around.project_id
         around = around.outer
-
-
-def _this_call() -> Call:
-    task = asyncio.current_task()
-    assert task is not None
-    return task

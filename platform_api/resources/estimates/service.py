@@ -1,7 +1,7 @@
-"""Reckons what runs will ask of models. Retries and the items of loops multiply it; that is for the reader to do."""
+"""Reckons what runs will ask of models: what each place asks once, by how often a run may come to it."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,21 +10,20 @@ from agents.llm.config import read_config
 from agents.llm.estimate import Estimate, estimate
 from agents.providers.pricing import CATALOGUE
 from agents.providers.provider import Provider
-from agents.spec import AgentSpec, AgentType
-from flows.compiler.agent_rules import templated_config
-from flows.compiler.expressions import render
-from flows.errors import ExpressionFailed
-from flows.plan import Plan, PlanStep
-from flows.spec import StepType
+from agents.spec import AgentType
+from flows.compiler.schemas import check_inputs
+from flows.errors import DefinitionInvalid
+from flows.plan import Plan
 from platform_api.access.scope import TenantScope
 from platform_api.resources.agents.service import AgentService, spec_of
+from platform_api.resources.estimates.places import Place, filled_in, places
 from platform_api.resources.estimates.schemas import EstimateView, RangeView, StepEstimateView
 from platform_api.resources.executions.planning import Planner
 from platform_api.resources.llm_providers.service import LlmProviderLookup
 from platform_api.resources.workflows.reader import WorkflowReader
 
-Place = tuple[str, AgentSpec, bool]
-"""Path of a step, its agent, and whether it is inside a loop."""
+MOST = 2**53 - 1
+"""Tokens; greater numbers are none that every client of JSON can read."""
 
 
 class Estimates:
@@ -37,80 +36,79 @@ class Estimates:
     async def of_agent(self, agent_id: UUID, given: dict[str, Any]) -> EstimateView:
         """Of one run of the agent; other kinds than LLM and WORKFLOW ask nothing of models."""
         agent = await AgentService(self._scope).get(agent_id)
-        spec, children = await Planner(self._scope).of_agent(agent)
+        spec, children = await Planner(self._scope, is_sketch=True).of_agent(agent)
         if spec.type is AgentType.WORKFLOW:
-            places = [place for child in children.values() for place in _places(child)]
+            handed = given if spec.config.get("inputs") is None else {}
+            found = await asyncio.to_thread(_places, list(children.values()), handed)
         else:
-            places = [("test", _filled_in(spec_of(agent), given), False)]
-        return await self._view(places)
+            found = [Place(path="test", spec=filled_in(spec_of(agent), given))]
+        return await self._view(found)
 
-    async def of_workflow(self, workflow_id: UUID) -> EstimateView:
-        """Of a run of the workflow as it is now; raises `InvalidState` when it could not start."""
+    async def of_workflow(self, workflow_id: UUID, given: dict[str, Any]) -> EstimateView:
+        """Of a run of the workflow as it is now, ACTIVE or not; raises `InvalidState` where it has problems."""
         workflow = await WorkflowReader(self._scope).get(workflow_id)
-        return await self._view(list(_places(await Planner(self._scope).plan(workflow))))
+        plan = await Planner(self._scope, is_sketch=True).plan(workflow)
+        return await self._view(await asyncio.to_thread(_places, [plan], given))
 
-    async def _view(self, places: Sequence[Place]) -> EstimateView:
+    async def _view(self, found: Sequence[Place]) -> EstimateView:
         providers = await self._providers.usable()
-        asking = [place for place in places if place[1].type is AgentType.LLM]
+        asking = [place for place in found if place.spec.type is AgentType.LLM]
         steps = await asyncio.to_thread(lambda: [_step(place, providers) for place in asking])
-        costs = [step.most_cost for step in steps]
-        ranges = [each for step in steps for each in (step.prompt_tokens, step.completion_tokens) if each is not None]
+        tokens = [
+            (each, step.runs)
+            for step in steps
+            for each in (step.prompt_tokens, step.completion_tokens)
+            if each is not None
+        ]
         return EstimateView(
             steps=steps,
-            most_tokens=sum(each.most for each in ranges),
-            most_cost=None if None in costs else sum(cost for cost in costs if cost is not None),
+            least_tokens=min(sum(each.least * runs.least for each, runs in tokens), MOST),
+            most_tokens=min(sum(each.most * runs.most for each, runs in tokens), MOST),
+            least_cost=_total((step.least_cost, step.runs.least) for step in steps),
+            most_cost=_total((step.most_cost, step.runs.most) for step in steps),
+            bounds=sorted({bound for step in steps for bound in step.bounds}),
             prices_as_of=CATALOGUE.as_of,
         )
 
 
-def _places(plan: Plan, prefix: str = "", *, repeated: bool = False) -> Iterator[Place]:
-    yield from _of_steps(plan, plan.steps, prefix, repeated=repeated)
+def _places(plans: Sequence[Plan], given: dict[str, Any]) -> list[Place]:
+    return [place for plan in plans for place in places(plan, _with_defaults(plan, given))]
 
 
-def _of_steps(plan: Plan, steps: Sequence[PlanStep], prefix: str, *, repeated: bool) -> Iterator[Place]:
-    for step in steps:
-        path = f"{prefix}{step.step_key}"
-        if step.type is StepType.AGENT and step.agent is not None:
-            yield path, plan.agents[step.agent], repeated
-            if step.agent in plan.children:
-                yield from _places(plan.children[step.agent], f"{path}.", repeated=repeated)
-        if step.loop is not None:
-            yield from _of_steps(plan, step.loop.steps, f"{path}.", repeated=True)
-        for name, branch in (step.parallel.branches if step.parallel is not None else {}).items():
-            yield from _of_steps(plan, branch, f"{path}.{name}.", repeated=repeated)
-
-
-def _filled_in(spec: AgentSpec, given: dict[str, Any]) -> AgentSpec:
-    """With its templates filled in, unless they name what is not there yet."""
-    templated = templated_config(spec.type, spec.config)
+def _with_defaults(plan: Plan, given: dict[str, Any]) -> dict[str, Any]:
+    """As a run would see them; an estimate takes what does not fit the schema (yet) as it is."""
     try:
-        rendered = render(templated, {"inputs": given})
-    except ExpressionFailed:
-        return spec
-    return spec.model_copy(update={"config": {**spec.config, **rendered}})
+        return check_inputs(plan.input_schema, given)
+    except DefinitionInvalid:
+        return given
+
+
+def _total(costs: Iterable[tuple[float | None, int]]) -> float | None:
+    """Null as soon as one is not known, unless it is of something that does not run."""
+    known = [None if cost is None and runs else (cost or 0.0) * runs for cost, runs in costs]
+    return None if None in known else sum(cost for cost in known if cost is not None)
 
 
 def _step(place: Place, providers: Sequence[Provider]) -> StepEstimateView:
-    path, spec, repeated = place
     try:
-        found = estimate(read_config(spec.config), providers)
+        found = estimate(read_config(place.spec.config), providers)
     except AgentError as problem:
-        return _shown(path, spec, None, repeated=repeated, problem=problem.message)
-    return _shown(path, spec, found, repeated=repeated, problem=None)
+        return _shown(place, None, problem.message)
+    return _shown(place, found, None)
 
 
-def _shown(
-    path: str, spec: AgentSpec, found: Estimate | None, *, repeated: bool, problem: str | None
-) -> StepEstimateView:
+def _shown(place: Place, found: Estimate | None, problem: str | None) -> StepEstimateView:
     return StepEstimateView(
-        path=path,
-        agent_id=spec.id,
+        path=place.path,
+        agent_id=place.spec.id,
         provider=found.provider if found else None,
         model=found.model if found else None,
         prompt_tokens=RangeView.model_validate(found.prompt_tokens) if found else None,
         completion_tokens=RangeView.model_validate(found.completion_tokens) if found else None,
         least_cost=None if found is None or found.least_cost is None else float(found.least_cost),
         most_cost=None if found is None or found.most_cost is None else float(found.most_cost),
-        is_repeated=repeated,
+        is_repeated=place.is_repeated,
+        runs=RangeView(least=place.times.least, most=place.times.most),
+        bounds=list(place.times.bounds),
         problem=problem,
     )

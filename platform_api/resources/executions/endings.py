@@ -3,11 +3,13 @@
 Both end the runs that are nested in it too. Open steps are closed, those that never started are SKIPPED.
 """
 
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlmodel import col
 
+from agents.result import Usage
 from flows.runtime.paths import lies_in
 from flows.runtime.ports import RunOutcome, StepAttempt, StepOutcome
 from flows.states import OPEN, ExecutionStatus, StepStatus, is_final
@@ -44,16 +46,20 @@ async def request_cancel(record: Record, message: str) -> list[UUID]:
     return await give_up(record, RunOutcome(status=ExecutionStatus.CANCELLED, error=error))
 
 
-async def give_up(record: Record, outcome: RunOutcome) -> list[UUID]:
+async def give_up(record: Record, outcome: RunOutcome, nested: Sequence[Record] | None = None) -> list[UUID]:
     """Ends a run that nobody drives, and what is nested in it; returns the flow runs of what has ended.
 
-    Whose end was asked for is CANCELLED, however its process has ended.
+    Whose end was asked for is CANCELLED, however its process has ended. What nested runs have used is put on record of
+    the steps that ran them.
     """
     if record.row.cancel_requested_at is not None and outcome.status is not ExecutionStatus.CANCELLED:
         outcome = WAS_CANCELLED
-    nested = await record.nested()
-    for each in (record, *nested):
-        await _end(each, outcome)
+    nested = await record.nested() if nested is None else nested
+    used: dict[UUID, Usage] = {}
+    for each in reversed((record, *nested)):
+        inside = {path: used.pop(child, Usage()) for child, path in await _open_children(each)}
+        await _end(each, outcome, inside)
+        used[each.row.id] = each.usage
     for each in nested:
         await each.close()
     ended = (each.row.prefect_flow_run_id for each in (record, *nested))
@@ -95,10 +101,11 @@ def cut_short(outcome: RunOutcome) -> StepOutcome:
     return StepOutcome(status=StepStatus.FAILED, error=_UNRECORDED)
 
 
-async def _end(record: Record, outcome: RunOutcome) -> None:
+async def _end(record: Record, outcome: RunOutcome, inside: Mapping[str, Usage]) -> None:
     status = StepStatus.CANCELLED if outcome.status is ExecutionStatus.CANCELLED else StepStatus.FAILED
     for step in await record.steps():
-        record.end_step(step, StepOutcome(status=status, error=outcome.error))
+        usage = inside.get(step.path, Usage())
+        record.end_step(step, StepOutcome(status=status, error=outcome.error, usage=usage))
     skip(record, await _never_started(record), "The run was stopped before this step")
     await record.end(outcome)
 

@@ -8,7 +8,7 @@ A database that is away is waited for (`persistence`); a write that is made agai
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from agents.calls import Call
 from flows.plan import Plan
 from flows.runtime.ports import Answer, LogLine, Question, Run, RunOutcome, StepAttempt, StepOutcome, Wait
 from flows.states import ExecutionStatus, StepStatus, is_final
@@ -178,6 +179,17 @@ class Journal:
                 record.move_step(step, StepStatus.RUNNING)
 
         await self.write(execution_id, write, steps=(attempt.step_run_id,), urgent=not attempt.light)
+
+    async def calls_noted(self, execution_id: UUID, attempt: StepAttempt, calls: Sequence[Call]) -> None:
+        """What the attempt has called until now; when its process dies, that is what it has used."""
+
+        async def write(record: Record, _again: bool) -> None:
+            step = await record.step(attempt.step_run_id)
+            if step is None or step.status is not StepStatus.RUNNING:
+                raise IllegalMove(f"step {attempt.path}", step.status if step else "unrecorded", "a call of it")
+            record.note_calls(step, calls)
+
+        await self.write(execution_id, write, steps=(attempt.step_run_id,))
 
     async def step_finished(self, execution_id: UUID, attempt: StepAttempt, outcome: StepOutcome) -> None:
         """Closes the record of one attempt and adds its usage to the run's; `outcome.last` counts the step as done."""

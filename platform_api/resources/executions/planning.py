@@ -27,10 +27,11 @@ from platform_api.resources.workflows.reader import WorkflowReader
 
 
 class Planner:
-    """Makes plans inside one scope."""
+    """Makes plans inside one scope; `is_sketch` makes them of workflows and agents that are not ACTIVE (yet) too."""
 
-    def __init__(self, scope: TenantScope) -> None:
+    def __init__(self, scope: TenantScope, *, is_sketch: bool = False) -> None:
         self._scope = scope
+        self._is_sketch = is_sketch
         self._workflows = WorkflowReader(scope)
         self._projects = ProjectLookup(scope)
         self._secrets = SecretNames(scope)
@@ -41,7 +42,7 @@ class Planner:
         Raises `InvalidState` when the workflow is not ACTIVE or its agents do not allow a run any more, and `NotFound`
         for a version that there is not.
         """
-        if workflow.status is not ResourceStatus.ACTIVE:
+        if workflow.status is not ResourceStatus.ACTIVE and not self._is_sketch:
             raise InvalidState(f"This workflow is {workflow.status.value}; only an ACTIVE one runs. Activate it first")
         whole, problems = await self._nested.whole(workflow, workflow.version if version is None else version)
         if problems:
@@ -73,7 +74,7 @@ class Planner:
 
     @property
     def _nested(self) -> NestedWorkflows:
-        return NestedWorkflows(self._scope, active=True, for_run=True)
+        return NestedWorkflows(self._scope, active=not self._is_sketch, for_run=True)
 
     async def _planned(self, whole: Nested) -> Plan:
         """The plan under the tightest limits of workflow and project, with those of what is nested in it."""
@@ -93,6 +94,8 @@ class Planner:
             tags=tuple(workflow.tags),
             project_id=str(workflow.project_id) if workflow.project_id is not None else None,
         )
+        if not self._is_sketch and (inactive := inactive_agents(whole.definition, whole.agents)):
+            raise _not_runnable(inactive, named)
         return await asyncio.to_thread(_compiled, whole, named, secrets, children)
 
 
@@ -107,9 +110,6 @@ async def checked_inputs(plan: Plan, inputs: dict[str, Any]) -> dict[str, Any]:
 
 def _compiled(whole: Nested, workflow: PlanWorkflow, secrets: KnownSecrets, children: Mapping[str, Plan]) -> Plan:
     definition = whole.definition
-    inactive = inactive_agents(definition, whole.agents)
-    if inactive:
-        raise _not_runnable(inactive, workflow)
     specs = {written: _bounded(spec_of(agent), definition.limits) for written, agent in whole.agents.items()}
     specs = with_inputs_of(specs, {agent_id: child.definition for agent_id, child in whole.children.items()})
     try:

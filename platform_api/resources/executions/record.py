@@ -11,6 +11,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from agents.calls import Call, usage_of
+from agents.result import Usage
 from flows.runtime.paths import is_top_level
 from flows.runtime.ports import LogLine, RunOutcome, StepAttempt, StepOutcome
 from flows.states import EXECUTION_MOVES, STEP_MOVES, ExecutionStatus, StepStatus
@@ -19,6 +21,7 @@ from platform_api.db.enums import LogLevel
 from platform_api.errors import IllegalMove
 from platform_api.kit import clock
 from platform_api.kit.ids import new_id
+from platform_api.resources.executions.calls import lost, shown
 from platform_api.resources.executions.record_rows import (
     EVENTS_CHANNEL,
     OPEN_STEPS,
@@ -80,6 +83,17 @@ class Record:
     def session(self) -> AsyncSession:
         """The transaction."""
         return self._scope.session
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Whose run it is."""
+        return self.row.tenant_id
+
+    @property
+    def usage(self) -> Usage:
+        """What is on record of the run."""
+        row = self.row
+        return Usage(prompt_tokens=row.prompt_tokens, completion_tokens=row.completion_tokens, cost=row.cost)
 
     @property
     def mark(self) -> int:
@@ -178,11 +192,18 @@ class Record:
         step.error, step.sandbox = outcome.error, outcome.sandbox
         step.completed_at = clock.now()
         step.duration_ms = milliseconds(step.started_at or step.completed_at, step.completed_at)
-        self._spend(step, outcome)
+        calls = lost(step.calls) if outcome.calls is None else outcome.calls
+        step.calls = shown(calls)
+        self._spend(step, outcome.usage + usage_of(calls) if outcome.calls is None else outcome.usage)
         self._pending.change(step)
         if outcome.last:
             self._count(step.path, step.status)
         self.event("step.status", step_payload(step) | {"durationMs": step.duration_ms})
+
+    def note_calls(self, step: Step, calls: Iterable[Call]) -> None:
+        """Notes what an open record has called, without an event."""
+        step.calls = shown(calls)
+        self._pending.change(step)
 
     def log(self, lines: Iterable[tuple[UUID, LogLine]]) -> None:
         """Appends log lines under consecutive numbers."""
@@ -231,8 +252,8 @@ class Record:
         for step in found:
             self._steps.setdefault(step.id, step)
 
-    def _spend(self, step: Step, outcome: StepOutcome) -> None:
-        row, usage = self.row, outcome.usage
+    def _spend(self, step: Step, usage: Usage) -> None:
+        row = self.row
         step.prompt_tokens, step.completion_tokens, step.cost = usage.prompt_tokens, usage.completion_tokens, usage.cost
         row.prompt_tokens += usage.prompt_tokens
         row.completion_tokens += usage.completion_tokens

@@ -83,6 +83,7 @@ class Step:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: Decimal | None = Decimal(0)
+    calls: list[dict[str, Any]] = field(default_factory=list)
     sandbox: str | None = None
     reused_from: UUID | None = None
 
@@ -115,13 +116,13 @@ class Pending:
 
 
 _READ_OF_HEAD = tuple(each.name for each in fields(Head) if each.name not in ("error", "outputs"))
-_READ_OF_STEPS = ("id", "step_key", "path", "attempt", "status", "started_at", "agent_id")
+_READ_OF_STEPS = ("id", "step_key", "path", "attempt", "status", "started_at", "agent_id", "calls")
 _WRITTEN_OF_STEPS = tuple(each.name for each in fields(Step))
 _CHANGED_OF_STEPS = (
     *("status", "output", "output_ref", "preview", "error", "completed_at", "duration_ms"),
-    *("prompt_tokens", "completion_tokens", "cost", "sandbox"),
+    *("prompt_tokens", "completion_tokens", "cost", "calls", "sandbox"),
 )
-_JSON = frozenset({"input", "output", "preview", "error", "outputs", "payload", "metadata", "schema"})
+_JSON = frozenset({"input", "output", "preview", "error", "outputs", "payload", "metadata", "schema", "calls"})
 
 
 def _names(columns: Iterable[str]) -> sql.Composed:
@@ -288,7 +289,7 @@ def _values(row: Head | Step) -> dict[str, Any]:
 
 
 def _step(row: tuple[Any, ...]) -> Step:
-    step = Step(*row)
+    step = Step(**dict(zip(_READ_OF_STEPS, row, strict=True)))
     step.status = StepStatus(step.status)
     return step
 

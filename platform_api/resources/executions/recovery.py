@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from agents.result import Usage
 from agents.spec import AgentType
 from flows.errors import PrefectRefused, PrefectUnavailable
 from flows.orchestrator import Orchestrator
@@ -30,6 +31,7 @@ from flows.states import Environment, ExecutionStatus, StepStatus, is_final
 from platform_api.access.scope import tenant_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution, ExecutionEvent
+from platform_api.resources.budgets.lost import charge_lost
 from platform_api.resources.executions.claims import UNDRIVEN
 from platform_api.resources.executions.endings import WAS_CANCELLED, give_up
 from platform_api.resources.executions.journal import Journal
@@ -142,10 +144,12 @@ async def take_back(record: Record, *, again: bool = False, died: bool = True) -
     plans = [await _plan(each) for each in family]
     outcome = await _why_not(family, plans, died)
     if outcome is not None:
-        await give_up(record, outcome)
+        await give_up(record, outcome, family[1:])
+        await _charge(family, plans, is_over=True)
         return Loss.GIVEN_UP
     for each, plan in zip(family, plans, strict=True):
         await _interrupt(each, plan, died)
+    await _charge(family, plans, is_over=False)
     for nested in family[1:]:
         await nested.close()
     return Loss.TAKEN_BACK
@@ -203,6 +207,28 @@ async def _interrupt(record: Record, plan: Plan | None, died: bool) -> None:
         row.active_ms += max(1, milliseconds(begun, await _last_sign(record) or begun))
     row.suspended_at = None
     record.move(ExecutionStatus.PAUSED)
+
+
+async def _charge(family: list[Record], plans: list[Plan | None], *, is_over: bool) -> None:
+    """Lets projects pay for what the process of the run did not charge any more.
+
+    A run pays for those nested in it, but for one of another project, which pays too. What a nested run has used is in
+    the record of the run around it when that is over.
+    """
+    members = {each.row.id: (each, plan) for each, plan in zip(family, plans, strict=True)}
+    around: dict[UUID, frozenset[str]] = {}
+    totals: dict[UUID, Usage] = {each.row.id: each.usage for each in family}
+    for each in () if is_over else reversed(family):
+        if (parent := each.row.parent_execution_id) in totals:
+            totals[parent] = totals[parent] + totals[each.row.id]
+    for execution_id, (each, plan) in members.items():
+        paying = around.get(each.row.parent_execution_id or execution_id, frozenset())
+        project_id = plan.workflow.project_id if plan is not None else None
+        if project_id is not None and project_id not in paying:
+            await each.flush()
+            await charge_lost(each, UUID(project_id), execution_id, totals[execution_id])
+            paying |= {project_id}
+        around[execution_id] = paying
 
 
 def _is_work(step: Step, plan: Plan) -> bool:

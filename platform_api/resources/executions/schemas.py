@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, ConfigDict, Field, StrictBool
 
+from agents.calls import CallKind, CallStatus
 from flows.spec import WaitKind
 from flows.states import Environment, ExecutionStatus, StepStatus, TriggerType
 from platform_api.db.enums import LogLevel
@@ -47,7 +48,6 @@ class AgentTest(Body):
     input: JsonObject = Field(default_factory=dict, description="checked against the agent's `inputSchema`")
 
 
-class WorkflowSummary(View):
 class StepPreview(Body):
     """Which step's table is to be seen."""
 
@@ -65,6 +65,7 @@ class StepPreviewView(View):
     error: dict[str, Any] | None
 
 
+class WorkflowSummary(View):
     """The workflow of an execution; its name as it is now."""
 
     id: UUID
@@ -245,6 +246,38 @@ class StepUsage(View):
     sandbox: str | None
 
 
+class CallView(View):
+    """One call of a model or a tool. What the calls of a step used adds up to the step's `usage`.
+
+    OTHERS is all calls beyond the first hundred. A step that runs a workflow has none: they are in the nested run.
+    """
+
+    number: int
+    kind: CallKind
+    status: CallStatus = Field(description="SKIPPED: not made; LOST: its process died, the tokens are what it had read")
+    agent_id: str = Field(description="whose call it is: the step's agent's, or that of one which it calls as a tool")
+    depth: int = Field(description="0 for the step's own agent, 1 for its tools, and so on")
+    started_at: UtcTime | None
+    duration_ms: int | None
+    provider: str | None
+    model: str | None = Field(description="that was asked at that provider")
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = Field(description="of the prompt's, read from the provider's cache")
+    cost: float | None = Field(description="USD; null with the reason in `unpriced`")
+    unpriced: str | None = Field(description="why the cost is not known")
+    is_estimate: bool = Field(description="whether the provider has not said, believably, how many tokens it were")
+    finish_reason: str | None
+    tool: str | None = Field(description="by the name that the model used")
+    tool_agent_id: str | None = Field(description="the agent behind it")
+    arguments: str | None = Field(description="their first 300 characters")
+    argument_bytes: int | None
+    nested: StepUsage | None = Field(description="what the models behind a tool used, whose calls are listed too")
+    code: str | None
+    reason: str | None = Field(description="why it failed, or was not made")
+    calls: int = Field(description="how many this stands for: 1 but for OTHERS")
+
+
 class StepRunView(View):
     """One attempt of a step. A large output is not inline: `outputRef` says where it is, `preview` what it is like."""
 
@@ -260,6 +293,7 @@ class StepRunView(View):
     preview: Any
     error: dict[str, Any] | None
     usage: StepUsage
+    calls: list[CallView] = Field(description="of models and tools, in the order in which they began")
     started_at: UtcTime | None
     completed_at: UtcTime | None
     duration_ms: int | None

@@ -6,12 +6,14 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
+from agents.calls import Call
 from flows.spec import WaitKind
 from platform_api.db.models import Execution, ExecutionLog, StepRun, StepWait, Workflow
 from platform_api.kit import clock
 from platform_api.resources.executions.ages import AT_ONCE
 from platform_api.resources.executions.schemas import (
     AgentTestView,
+    CallView,
     ExecutionCancelled,
     ExecutionResumed,
     ExecutionRetried,
@@ -108,8 +110,16 @@ def step_view(step: StepRun) -> StepRunView:
         total_cost=_usd(step.cost),
         sandbox=step.sandbox,
     )
-    columns = {name: getattr(step, name) for name in StepRunView.model_fields if name != "usage"}
-    return StepRunView(**columns, usage=usage)
+    columns = {name: getattr(step, name) for name in StepRunView.model_fields if name not in ("usage", "calls")}
+    return StepRunView(**columns, usage=usage, calls=[_call_view(Call.model_validate(each)) for each in step.calls])
+
+
+def _call_view(call: Call) -> CallView:
+    nested = call.nested
+    usage = nested and StepUsage(
+        prompt_tokens=nested.prompt_tokens, completion_tokens=nested.completion_tokens, total_cost=_usd(nested.cost)
+    )
+    return CallView(**call.model_dump(exclude={"nested", "cost"}), nested=usage, cost=_usd(call.cost))
 
 
 def log_view(line: ExecutionLog) -> LogView:

@@ -36,11 +36,22 @@ class PriceFields(Body):
     )
 
 
+ModelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Aliases = Annotated[
+    list[ModelName],
+    Field(
+        max_length=100,
+        description="models that agents name and that this one answers for here; `*`: whichever is not offered",
+    ),
+]
+
+
 class ModelFields(Body):
     """A model that a provider offers. Without a price that of the shipped catalogue holds, where it knows one."""
 
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    name: ModelName
     price: PriceFields | None = None
+    aliases: Aliases = Field(default_factory=list)
 
 
 class Credentials(Body):
@@ -66,6 +77,9 @@ Models = Annotated[list[ModelFields], Field(max_length=500)]
 def _each_once(models: list[ModelFields]) -> list[ModelFields]:
     if len({model.name for model in models}) < len(models):
         raise ValueError("each model stands here once")
+    names = [name for model in models for name in (model.name, *model.aliases)]
+    if len(set(names)) < len(names):
+        raise ValueError("an alias stands at one model, and is no other one's name")
     return models
 
 
@@ -141,10 +155,11 @@ class LlmProviderState(View):
 
 
 class ModelView(View):
-    """A model with the tenant's own price."""
+    """A model with the tenant's own price, and the models that it answers for beside its own name."""
 
     name: str
     price: PriceFields | None = None
+    aliases: list[str] = Field(default_factory=list)
 
 
 class LlmProviderView(View):

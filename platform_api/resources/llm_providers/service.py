@@ -178,4 +178,5 @@ def _model(model: ModelFields) -> dict[str, Any]:
     """As `ProviderModel` reads it; prices are kept as texts, exact."""
     price = model.price.model_dump() if model.price is not None else None
     kept = {name: str(exact(amount)) for name, amount in (price or {}).items() if amount is not None}
-    return {"name": model.name, **({"price": kept} if price is not None else {})}
+    aliases = {"aliases": model.aliases} if model.aliases else {}
+    return {"name": model.name, **({"price": kept} if price is not None else {}), **aliases}

@@ -1,14 +1,15 @@
 """What is told to a budget while an answer streams adds up to what it was in the end."""
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.llm.chat import Reported
-from agents.llm.metering import CallMeter, completion_room
+from agents.llm.metering import SMALLEST, CallMeter, completion_room
 from agents.llm.tokens import text_tokens
-from agents.providers.budget import BoundedBudget, Left
+from agents.providers.budget import BoundedBudget
+from agents.providers.holds import Left
 from agents.providers.pricing import cost_of
 from agents.providers.provider import Price
 from agents.result import Usage
@@ -39,7 +40,7 @@ def test_what_was_told_is_what_is_shown(calls: list[tuple[int, list[str], Report
             cached_tokens=meter.cached_tokens,
         )
         assert exact is not None
-        cost += exact
+        cost += exact.quantize(SMALLEST, ROUND_HALF_UP)
         if meter.is_estimate:
             assert meter.usage.prompt_tokens == prompt
             assert meter.usage.completion_tokens == text_tokens("".join(texts))

@@ -296,7 +296,7 @@ async def test_a_cancelled_run_closes_the_stream(harness: Harness, server: Serve
 async def test_an_answer_without_end_is_stopped(
     harness: Harness, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agents.llm.asking.MAX_ANSWER_CHARACTERS", 1000)
+    monkeypatch.setattr("agents.llm.collector.MAX_ANSWER_CHARACTERS", 1000)
     server.answers = [said(*("word " * 10 for _ in range(100)))]
     with pytest.raises(LimitExceeded) as exceeded:
         await harness.run({"prompt": "Tell"}, remote(server))

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.errors import BudgetExceeded
-from agents.providers.budget import BoundedBudget, Left
+from agents.providers.budget import BoundedBudget
+from agents.providers.holds import Left
 from agents.result import Usage
 from agents.spec import Limits
 

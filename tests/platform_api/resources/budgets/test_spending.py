@@ -13,6 +13,7 @@ from sqlmodel import col
 
 from agents.errors import BudgetExceeded
 from agents.providers.budget import BoundedBudget
+from agents.providers.holds import Amount
 from agents.spec import Limits
 from flows.states import ExecutionStatus
 from platform_api.access.scope import system_scope, tenant_scope
@@ -20,7 +21,7 @@ from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution, Project, Tenant
 from platform_api.kit import clock
 from platform_api.resources.budgets import repository, spending
-from platform_api.resources.budgets.amounts import Amount, Used
+from platform_api.resources.budgets.amounts import Used
 from platform_api.resources.budgets.repository import BudgetRepository
 from platform_api.resources.executions.persistence import ABSENCES
 from tests.factories.budgets import a_budget, a_project, budget_of, charged, tokens
