@@ -14,6 +14,9 @@ SOURCES := $(shell find $(OWN) tests -name '*.py' -not -path '*/__pycache__/*' 2
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
 COVER := --cov --cov-report=
 
+# Where it is set (images of containers do), every process compiles all of ours anew: a stack has a dozen of them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down test check bench client lock fmt
 .PHONY: check-format check-lint check-types check-imports check-house check-coverage
@@ -86,10 +89,11 @@ $(UV):
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 # pip is the second choice: some machines have only pip configured for the place that packages come from. The lock is
-# complete, and pip's resolver does not see that `x[extra]` and `x` are one: it has nothing to resolve.
+# complete, and pip's resolver does not see that `x[extra]` and `x` are one: it has nothing to resolve. Compiled here
+# once, as pip does by itself, is not compiled by each process that starts and may not write beside the libraries.
 $(INSTALLED): requirements.lock pyproject.toml | $(UV)
 	@echo "Installing what requirements.lock names …"
-	@$(UV) pip install --quiet --python $(BIN)/python -r requirements.lock \
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
