@@ -1,13 +1,15 @@
-"""Each example of docs/agents.md, run as it stands there by the executors that it names."""
+"""Each example of docs/agents.md, run as it stands there: by the executor that it names, or, where it runs a workflow,
+made by REST and driven as a worker does."""
 
 import asyncio
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from agents.api.executor import ApiExecutor
@@ -19,10 +21,15 @@ from agents.llm.fake import script_problems
 from agents.providers.provider import NoProviders, Provider, ProviderKind, ProviderModel
 from agents.spec import AgentSpec, AgentType
 from agents.validation import config_problems
+from deployments.wiring import Wiring, wired
 from flows.states import ExecutionStatus
 from platform_api.kit.result_store import LocalResultStore
+from platform_api.settings import Settings
 from tests.agents.conftest import LOCAL
 from tests.agents.http_server import http_server, json_reply
+from tests.factories.api import Api, owner, step
+from tests.factories.driving import run_of
+from tests.fakes.orchestrator import FakeOrchestrator
 from tests.fakes.runtime import Drive, a_run, a_step
 
 PAGE = Path(__file__).parents[2] / "docs" / "agents.md"
@@ -40,6 +47,8 @@ class Example:
     service: list[dict[str, Any]] = field(default_factory=list)
     """What the service that an API agent calls answers, one after another."""
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    inner: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    """Kind, name and body of the agents and workflows that a WORKFLOW agent needs, in the order in which it does."""
     agent: dict[str, Any] = field(default_factory=dict)
     input: dict[str, Any] = field(default_factory=dict)
     output: dict[str, Any] = field(default_factory=dict)
@@ -48,8 +57,11 @@ class Example:
 def examples() -> Iterator[Example]:
     current = Example({})
     for kind, name, text in _BLOCK.findall(PAGE.read_text()):
-        document = json.loads(re.sub(r"<id of (\w+)>", r"\1", text))
-        if kind == "provider":
+        document = json.loads(text)
+        if name and kind in ("agent", "workflow"):
+            current = current if current.inner and not current.agent else Example({})
+            current.inner.append((kind, name, document))
+        elif kind == "provider":
             current = Example(document)
         elif kind == "tool":
             current.tools[name] = document
@@ -61,6 +73,12 @@ def examples() -> Iterator[Example]:
             setattr(current, kind, document)
         if kind == "output":
             yield current
+
+
+def filled(document: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
+    """With the ids that it speaks of."""
+    text = re.sub(r"<id of (\w+)>", lambda match: ids[match[1]], json.dumps(document))
+    return dict(json.loads(text))
 
 
 @dataclass
@@ -87,11 +105,21 @@ def provider(body: dict[str, Any]) -> Provider:
     return Provider(id="p", name=body["name"], kind=ProviderKind(body["kind"]), models=models, script=body["script"])
 
 
-@pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.agent["name"])
+EXAMPLES = list(examples())
+BY_THEMSELVES = [example for example in EXAMPLES if not example.inner]
+WITH_A_WORKFLOW = [example for example in EXAMPLES if example.inner]
+
+
+def test_there_is_an_example_of_every_kind() -> None:
+    assert {example.agent["type"] for example in EXAMPLES} == set(AgentType)
+
+
+@pytest.mark.parametrize("example", BY_THEMSELVES, ids=lambda example: example.agent["name"])
 async def test_an_example_gives_what_the_page_shows(example: Example, tmp_path: Path) -> None:
     async with http_server() as service:
         service.answers = [answer(each) for each in example.service] or service.answers
         agent = json.loads(json.dumps(example.agent).replace(SERVICE, service.url("")))
+        agent = filled(agent, {name: name for name in example.tools})
         output = await output_of(replace(example, agent=agent), tmp_path)
     expected = {name: output[name] if name in VARYING else value for name, value in example.output.items()}
     assert {name: output[name] for name in expected} == expected
@@ -124,3 +152,34 @@ async def output_of(example: Example, tmp_path: Path) -> dict[str, Any]:
     assert outcome.status is ExecutionStatus.COMPLETED, outcome.error
     output: dict[str, Any] = outcome.outputs["it"]
     return output
+
+
+@pytest.fixture
+async def wiring(settings: Settings, orchestrator: FakeOrchestrator) -> AsyncIterator[Wiring]:
+    async with wired(settings, application_name="tests") as made:
+        await made.orchestrator.aclose()
+        made.orchestrator = orchestrator
+        yield made
+
+
+@pytest.mark.parametrize("example", WITH_A_WORKFLOW, ids=lambda example: example.agent["name"])
+async def test_an_example_with_a_workflow_gives_what_the_page_shows(
+    example: Example, client: httpx.AsyncClient, wiring: Wiring
+) -> None:
+    api = await owner(client)
+    agent = await api.active_agent(**await body_of(example, api))
+    inputs = {name: f"{{{{ inputs.{name} }}}}" for name in example.input}
+    outer = await api.active_workflow(steps=[step("it", agent, inputs=inputs)])
+    shown, outcome = await run_of(api, wiring, outer, inputs=example.input)
+    assert outcome.outputs["it"] == example.output
+    nested = (await api.get("/executions", parentExecutionId=shown["id"])).json()["data"]
+    assert [execution["status"] for execution in nested] == ["COMPLETED"]
+
+
+async def body_of(example: Example, api: Api) -> dict[str, Any]:
+    """The example's agent, once what it needs has been made."""
+    ids: dict[str, str] = {}
+    for kind, name, body in example.inner:
+        make = api.active_agent if kind == "agent" else api.active_workflow
+        ids[name] = (await make(**filled(body, ids)))["id"]
+    return filled(example.agent, ids)

@@ -24,8 +24,8 @@ async def driven(wiring: Wiring, execution_id: UUID, workflow_id: UUID | None) -
         return await RunDriver(run, ports, log).drive(flow_run_id=flow_run.id, run_count=1)
 
 
-async def run_of(api: Api, wiring: Wiring, workflow: dict[str, Any]) -> tuple[dict[str, Any], RunOutcome]:
+async def run_of(api: Api, wiring: Wiring, workflow: dict[str, Any], **body: Any) -> tuple[dict[str, Any], RunOutcome]:
     """Starts a workflow and drives it; what the API then shows of it, and how it ended."""
-    started = await api.made(f"/workflows/{workflow['id']}/execute", {})
+    started = await api.made(f"/workflows/{workflow['id']}/execute", body)
     outcome = await driven(wiring, UUID(started["executionId"]), UUID(workflow["id"]))
     return (await api.get(f"/executions/{started['executionId']}")).json()["data"], outcome
