@@ -16,7 +16,9 @@ from agents.code.backends import selection
 from deployments.local.files import DataFolder, write_json
 from deployments.prefect_client import prefect_client
 from deployments.wiring import Wiring, wired
+from deployments.worker import child
 from deployments.worker.cancelling import Cancelling
+from deployments.worker.fork_server import ForkServer, set_aside
 from deployments.worker.processes import WarmPool
 from deployments.worker.rounds import Rounds
 from deployments.worker.sandbox import Announcement
@@ -47,27 +49,30 @@ def main() -> int:
     except SettingsInvalid as error:
         sys.stderr.write(f"The worker cannot start:\n{error}\n")
         return 2
+    control = set_aside(child.main)  # the first of all: what is opened or started before would be the copy's as well
     configure_logging(settings.logs, application="worker")
     try:
         with prefect_client(settings):
-            asyncio.run(_serve(settings))
+            asyncio.run(_serve(settings, control))
     except SettingsInvalid as error:
         log.error("worker_cannot_start", reason=str(error))
         return 2
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, control: socket.socket) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    processes = WarmPool(settings.runs.processes or PROCESSES_PER_CORE * (os.cpu_count() or 1))
-    async with wired(settings, application_name="turbocat-worker") as wiring:
+    async with (
+        contextlib.aclosing(await ForkServer.connect(control)) as forks,
+        wired(settings, application_name="turbocat-worker") as wiring,
+    ):
+        processes = WarmPool(settings.runs.processes or PROCESSES_PER_CORE * (os.cpu_count() or 1), forks)
         await check_keys(wiring.sessions, wiring.cipher)
         rounds = Rounds(wiring, settings)
         rounds.start()
-        await processes.start()
         slots = anyio.CapacityLimiter(settings.runs.max_concurrent)
         cancelling = Cancelling(processes)
         workers = {
@@ -84,7 +89,7 @@ async def _serve(settings: Settings) -> None:
         sandboxes = selection(settings.runs.code_sandbox, settings.runs.code_engine)
         announcing = asyncio.create_task(Announcement(sandboxes, wiring.sessions).keep())
         try:
-            await _until_stopped(stop, workers, cancelling, rounds, settings)
+            await _until_stopped(stop, workers, cancelling, rounds, processes, settings)
         finally:
             announcing.cancel()
             await asyncio.gather(announcing, return_exceptions=True)
@@ -94,7 +99,12 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _until_stopped(
-    stop: asyncio.Event, workers: Workers, cancelling: Cancelling, rounds: Rounds, settings: Settings
+    stop: asyncio.Event,
+    workers: Workers,
+    cancelling: Cancelling,
+    rounds: Rounds,
+    processes: WarmPool,
+    settings: Settings,
 ) -> None:
     async def poll(environment: str) -> None:
         worker = workers[Environment(environment)]
@@ -107,7 +117,8 @@ async def _until_stopped(
     tasks = [asyncio.create_task(worker.start(printer=_quiet)) for worker in workers.values()]
     channels = {RUNS_CHANNEL: poll, CANCEL_CHANNEL: cancel, LINE_CHANNEL: rounds.hear_of_line}
     tasks.append(asyncio.create_task(listen(libpq_url(settings.database), channels)))
-    tasks += [*rounds.tasks, asyncio.create_task(_announced(workers, settings))]
+    tasks += [*rounds.tasks, asyncio.create_task(processes.keep())]
+    tasks.append(asyncio.create_task(_announced(workers, processes, settings)))
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
     for task in [*tasks, stopped]:
@@ -118,8 +129,9 @@ async def _until_stopped(
         task.result()
 
 
-async def _announced(workers: Workers, settings: Settings) -> None:
+async def _announced(workers: Workers, processes: WarmPool, settings: Settings) -> None:
     """Says that this process takes runs now: a heartbeat that the server remembers may be a former worker's."""
+    await processes.take()
     while not all(worker.is_setup for worker in workers.values()):  # noqa: ASYNC110  # Prefect tells nobody
         await asyncio.sleep(0.05)
     try:

@@ -1,7 +1,7 @@
 """A warm process: runs flows on one event loop, several at once, and keeps its clients and connections between them.
 
-It is forked from a server process that has imported everything and run nothing (see `preload`). It ends when its worker
-says so or is gone; it leaves the runs that are still going on to whoever takes them up.
+It is forked from a server process that has imported everything and run nothing (see `fork_server`). It ends when its
+worker says so or is gone; it leaves the runs that are still going on to whoever takes them up.
 """
 
 import asyncio

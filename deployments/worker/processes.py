@@ -2,25 +2,17 @@
 
 import asyncio
 import contextlib
-import multiprocessing
 import socket
-from collections.abc import Callable
-from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
 import structlog
 
-from deployments.worker import child
+from deployments.worker.fork_server import Forked, ForkServer
 from deployments.worker.messages import LINE_LIMIT_BYTES, receive, send
-from flows.runtime.record import unbroken
 
-PRELOAD = "deployments.worker.preload"
 START_SECONDS = 60.0
 STARTS = 3
 FIRST_DELAY_SECONDS = 0.1
-Target = Callable[[socket.socket], None]
-"""What a process runs: it serves the other end of the socket until that is closed."""
-
 LOST = -9
 """Status of a run whose process ended without answering."""
 
@@ -30,7 +22,7 @@ log = structlog.get_logger(__name__)
 class WarmProcess:
     """One process and the runs that it holds. `run` waits for the run's end and returns its status (0 is well)."""
 
-    def __init__(self, process: ForkServerProcess, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, process: Forked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._process = process
         self._reader = reader
         self._writer = writer
@@ -38,34 +30,30 @@ class WarmProcess:
         self._listener = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, context: ForkServerContext, target: Target) -> "WarmProcess":
+    async def start(cls, server: ForkServer) -> "WarmProcess":
         """Forks a process and waits until it is ready; raises `TimeoutError` or `ConnectionError`."""
         ours, theirs = socket.socketpair()
-        process = context.Process(target=target, args=(theirs,), name="turbocat-warm", daemon=True)
         try:
-            await unbroken(asyncio.to_thread(process.start))
-            theirs.close()
+            with theirs:
+                process = await server.fork(theirs)
             reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT_BYTES)
-            try:
-                async with asyncio.timeout(START_SECONDS):
-                    if await receive(reader) is None:
-                        raise ConnectionError("a warm process ended while it started; its log says why")
-            except BaseException:
-                writer.close()
-                raise
         except BaseException:
-            theirs.close()
             ours.close()
-            if process.pid is not None:
-                process.kill()
-                await asyncio.to_thread(process.join)
+            raise
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                if await receive(reader) is None:
+                    raise ConnectionError("a warm process ended while it started; its log says why")
+        except BaseException:
+            writer.close()
+            process.kill()
             raise
         return cls(process, reader, writer)
 
     @property
     def pid(self) -> int:
         """The operating system's id of the process."""
-        return self._process.pid or 0
+        return self._process.pid
 
     @property
     def runs(self) -> list[str]:
@@ -114,10 +102,12 @@ class WarmProcess:
     async def stop(self, grace_seconds: float) -> None:
         """Hangs up, so that the process ends its runs and itself; kills it after the grace."""
         self._writer.close()
-        await asyncio.to_thread(self._process.join, grace_seconds)
-        if self._process.is_alive():
+        try:
+            async with asyncio.timeout(grace_seconds):
+                await self._process.ended.wait()
+        except TimeoutError:
             self._process.kill()
-            await asyncio.to_thread(self._process.join)
+            await self._process.ended.wait()
         self._listener.cancel()
         await asyncio.gather(self._listener, return_exceptions=True)
 
@@ -139,11 +129,9 @@ class WarmProcess:
 class WarmPool:
     """Keeps `size` warm processes; gives each run to the least loaded one."""
 
-    def __init__(self, size: int, *, target: Target = child.main, preload: str = PRELOAD) -> None:
+    def __init__(self, size: int, server: ForkServer) -> None:
         self._size = size
-        self._target = target
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([preload])
+        self._server = server
         self._processes: list[WarmProcess] = []
         self._keepers: list[asyncio.Task[None]] = []
         self._joined = asyncio.Condition()
@@ -152,6 +140,11 @@ class WarmPool:
         """Returns when one process is ready: runs that wait need no more. The others follow; all are kept alive."""
         await self._first()
         self._keepers = [asyncio.create_task(self._keep(self._processes[0])), asyncio.create_task(self._fill())]
+
+    async def keep(self) -> None:
+        """Starts it, and raises when it cannot go on: no process starts, or the fork server has ended."""
+        await self.start()
+        await self._server.lost()
 
     async def stop(self, grace_seconds: float) -> None:
         """Stops replacing processes, then stops them all at once."""
@@ -204,7 +197,7 @@ class WarmPool:
             self._keepers.append(asyncio.create_task(self._keep(process)))
 
     async def _add(self) -> WarmProcess:
-        process = await WarmProcess.start(self._context, self._target)
+        process = await WarmProcess.start(self._server)
         async with self._joined:
             self._processes.append(process)
             self._joined.notify_all()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -115,9 +114,7 @@ async def test_a_run_whose_process_is_killed_goes_on_in_another(live: Live) -> N
 
 def holds_a_guest(process: psutil.Process) -> bool:
     """Whether a warm process has user code running below it."""
-    if "forkserver" not in " ".join(process.cmdline()) or process.pid == os.getpid():
-        return False
-    return bool(guests(process))
+    return "deployments.worker" in " ".join(process.cmdline()) and bool(guests(process))
 
 
 def guests(holder: psutil.Process) -> list[psutil.Process]:

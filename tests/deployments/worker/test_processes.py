@@ -1,23 +1,28 @@
 """The pool of warm processes: fed, watched, replaced, stopped."""
 
 import asyncio
-import multiprocessing
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import psutil
 import pytest
 
+from deployments.worker.fork_server import ForkServer, ForkServerLost
 from deployments.worker.processes import LOST, WarmPool, WarmProcess
-from tests.fakes import warm_child
-
-NOTHING = "json"
-"""A module that is quick to preload."""
+from tests.fixtures.fork_servers import fork_server
 
 
 @pytest.fixture
-async def pool() -> AsyncIterator[WarmPool]:
-    warm = WarmPool(2, target=warm_child.main, preload=NOTHING)
+async def server() -> AsyncIterator[ForkServer]:
+    with fork_server("main") as control:
+        async with contextlib.aclosing(await ForkServer.connect(control)) as connected:
+            yield connected
+
+
+@pytest.fixture
+async def pool(server: ForkServer) -> AsyncIterator[WarmPool]:
+    warm = WarmPool(2, server)
     await warm.start()
     await full(warm)
     yield warm
@@ -78,8 +83,8 @@ async def test_a_killed_process_is_noticed_while_it_holds_a_run(pool: WarmPool) 
         assert await held == LOST
 
 
-async def test_one_process_is_enough_to_begin_and_the_others_follow() -> None:
-    warm = WarmPool(3, target=warm_child.main, preload=NOTHING)
+async def test_one_process_is_enough_to_begin_and_the_others_follow(server: ForkServer) -> None:
+    warm = WarmPool(3, server)
     await warm.start()
     assert len(warm.living) == 1
     assert await (await warm.take()).run(a_run("one"), "w") == 0
@@ -88,8 +93,8 @@ async def test_one_process_is_enough_to_begin_and_the_others_follow() -> None:
     assert warm.living == []
 
 
-async def test_stopping_leaves_no_process() -> None:
-    warm = WarmPool(2, target=warm_child.main, preload=NOTHING)
+async def test_stopping_leaves_no_process(server: ForkServer) -> None:
+    warm = WarmPool(2, server)
     await warm.start()
     await full(warm)
     pids = [process.pid for process in warm.living]
@@ -99,6 +104,21 @@ async def test_stopping_leaves_no_process() -> None:
 
 
 async def test_a_process_that_never_gets_ready_says_so() -> None:
-    context = multiprocessing.get_context("forkserver")
-    with pytest.raises(ConnectionError, match="its log says why"):
-        await WarmProcess.start(context, warm_child.stillborn)
+    with fork_server("stillborn") as control:
+        async with contextlib.aclosing(await ForkServer.connect(control)) as server:
+            with pytest.raises(ConnectionError, match="its log says why"):
+                await WarmProcess.start(server)
+
+
+async def test_a_pool_whose_fork_server_has_ended_cannot_go_on() -> None:
+    with fork_server("main") as control:
+        async with contextlib.aclosing(await ForkServer.connect(control)) as server:
+            warm = WarmPool(1, server)
+            keeping = asyncio.create_task(warm.keep())
+            process = psutil.Process((await warm.take()).pid)
+            process.parent().kill()  # type: ignore[union-attr]  # it has one
+            async with asyncio.timeout(20):
+                with pytest.raises(ForkServerLost):
+                    await keeping
+                await warm.stop(5)
+            process.wait(20)
