@@ -35,8 +35,8 @@ class ProgramNetwork(Proxy):
 
     def check(self, head: Head) -> None:
         """Raises `EgressRefused` for a host that the agent, or the tenant, does not name."""
-        self._hosts.check(head.url.host, head.port)
-        self._tell("INFO", f"the program connects to {head.url.host}:{head.port}")
+        self._hosts.check(head.host, head.port)
+        self._tell("INFO", f"the program connects to {head.host}:{head.port}")
 
     def refused(self, error: AgentError) -> None:
         """A program may keep what it is told to itself."""

@@ -87,7 +87,7 @@ class Proxy(ABC):
             writer.write(_answer("403 Forbidden", str(error)))
             return
         except (OSError, TimeoutError):
-            writer.write(_answer("502 Bad Gateway", f"{head.url.host}:{head.port} cannot be reached"))
+            writer.write(_answer("502 Bad Gateway", f"{head.host}:{head.port} cannot be reached"))
             return
         try:
             if head.is_connect:
@@ -103,7 +103,7 @@ class Proxy(ABC):
         self._guard.check_url(head.url)
         port = head.port
         async with asyncio.timeout(CONNECT_SECONDS):
-            addresses = await self._guard.addresses(head.url.raw_host.decode("ascii"), port)
+            addresses = await self._guard.addresses(head.host, port)
             failure = OSError("no address")
             for address in addresses[:MAX_ADDRESSES_TRIED]:
                 try:
@@ -125,6 +125,11 @@ class Head:
             self.url = httpx2.URL(f"https://{target.decode()}/" if self.is_connect else target.decode())
         except httpx2.InvalidURL as error:
             raise ValueError("no URL") from error
+
+    @property
+    def host(self) -> str:
+        """As it is looked up: an international name as `xn--…`."""
+        return self.url.raw_host.decode("ascii")
 
     @property
     def port(self) -> int:

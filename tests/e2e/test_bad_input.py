@@ -88,3 +88,22 @@ async def test_odd_output_is_kept(live: Live) -> None:
     assert execution["status"] in ("COMPLETED", "FAILED")
     (attempt,) = await live.steps(execution["id"])
     assert attempt["status"] == execution["status"]
+
+
+async def test_a_program_reaches_what_its_tenant_names_and_the_guard_lets_through(live: Live) -> None:
+    body = (
+        "from urllib.error import HTTPError\n"
+        "from urllib.request import urlopen\n"
+        "try:\n"
+        "    return urlopen('http://127.0.0.1/').read()\n"
+        "except HTTPError as refused:\n"
+        "    return refused.read().decode()"
+    )
+    agent = await live.code(body, network=True)
+    error = (await failure(live, agent))["error"]
+    assert error["code"] == "EGRESS_REFUSED"
+    assert "codeEgress" in error["message"]
+    setting = {"settings": {"codeEgress": ["127.0.0.1"]}}
+    assert (await live.api.patch("/tenants/current", setting)).status_code == 200
+    execution = await live.run(await live.api.active_workflow(name="Reach", steps=[step("reach", agent)]))
+    assert "EGRESS_ALLOW" in execution["outputs"]["reach"]

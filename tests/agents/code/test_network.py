@@ -123,6 +123,12 @@ async def test_what_one_of_them_does_not_name_is_refused(
     assert any(level == "WARN" and names in line for level, line in log.written)
 
 
+async def test_international_names_are_written_as_they_are_looked_up(fetch: Fetch) -> None:
+    hosts = ["xn--bcher-kva.invalid"]
+    status, message = await fetch("http://xn--bcher-kva.invalid/", network=hosts, hosts=hosts)
+    assert (status, message) == (502, "xn--bcher-kva.invalid:80 cannot be reached")
+
+
 async def test_the_guard_holds_for_programs_too(fetch: Fetch, server: Server) -> None:
     hosts = [here(server)]
     status, message = await fetch(server.url(), network=hosts, hosts=hosts, egress=EgressPolicy())
