@@ -96,5 +96,5 @@ $(INSTALLED): requirements.lock pyproject.toml | $(UV)
 	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m compileall -q -j 0 $(OWN)
+	@$(BIN)/python -m compileall -q -j 0 $(OWN) || true
 	@touch $@
