@@ -147,7 +147,7 @@ class TestRunsThatMayNotBegin:
         project = await project_of(api, maxCost=1)
         workflow = await self.a_workflow(api, project, isPublic=True)
         await spend(sessions, api, project, tokens(1, cost=Decimal("1")))
-        await api.made(f"/workflows/{workflow['id']}/execute", {})
+        assert (await api.post(f"/workflows/{workflow['id']}/execute")).status_code == 201
 
     async def test_a_nested_one_counts(self, api: Api, sessions: Sessions) -> None:
         project = await project_of(api, maxCost=1)

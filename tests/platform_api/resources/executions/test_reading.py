@@ -144,7 +144,9 @@ class TestLogs:
     )
     async def test_refuses_what_it_does_not_know(self, api: Api, sessions: Sessions, query: dict[str, str]) -> None:
         started = await api.made(f"/workflows/{(await two_steps(api))['id']}/execute", {})
-        error_of(await api.get(f"/executions/{started['executionId']}/logs", **query), 400, "VALIDATION_ERROR")
+        path = f"/executions/{started['executionId']}/logs"
+        refused = error_of(await api.get(path, **query), 400, "VALIDATION_ERROR")
+        assert [each["path"] for each in refused["details"]] == list(query)
 
 
 class TestLists:
@@ -183,7 +185,8 @@ class TestLists:
         [{"status": "DONE"}, {"triggerType": "x"}, {"workflowId": "1"}, {"from": "x"}, {"sortBy": "plan"}, {"x": "1"}],
     )
     async def test_refuse_what_they_do_not_know(self, api: Api, query: dict[str, str]) -> None:
-        error_of(await api.get("/executions", **query), 400, "VALIDATION_ERROR")
+        refused = error_of(await api.get("/executions", **query), 400, "VALIDATION_ERROR")
+        assert [each["path"].removesuffix("[0]") for each in refused["details"]] == list(query)
 
     async def test_take_as_many_queries_for_ten_rows_as_for_one(self, api: Api) -> None:
         workflow = await two_steps(api)

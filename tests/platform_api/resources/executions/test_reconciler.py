@@ -210,9 +210,11 @@ async def held(connection: AsyncConnection[Any], execution_id: UUID) -> bool:
 
 async def test_a_broken_round_trip_to_the_database_fails_no_run() -> None:
     claims = Claims("postgresql://nobody@127.0.0.1:1/nothing")
+    driven = False
     async with claims.holding(new_id()):
-        pass
+        driven = True
     await claims.aclose()
+    assert driven
 
 
 async def submitted(api: Api, sessions: Sessions) -> tuple[UUID, UUID]:

@@ -205,7 +205,8 @@ class TestRefusals:
 
     async def test_inputs_that_do_not_fit(self, runs: Runs) -> None:
         before = await runs.ended("FAILED", BROKEN)
-        error_of(await runs.retry(before, inputs={"n": "many"}), 400, "VALIDATION_ERROR")
+        refused = error_of(await runs.retry(before, inputs={"n": "many"}), 400, "VALIDATION_ERROR")
+        assert [each["path"] for each in refused["details"]] == ["inputs.n"]
 
     async def test_nothing_is_left_of_a_refusal(self, runs: Runs, orchestrator: FakeOrchestrator) -> None:
         before = await runs.ended("FAILED", BROKEN)
