@@ -8,10 +8,12 @@ import polars as pl
 from pydantic import ValidationError
 
 from agents.context import AgentContext
+from agents.data.addresses import is_object, label_of
 from agents.data.failures import POLARS_FAILURES, ColumnMissing, failed_at
 from agents.data.formats import FORMATS, SUFFIXES, FileFormat, Reading, format_of
 from agents.data.lazy import LAZY, LazyTable
 from agents.data.paths import find_files, stamp_of
+from agents.data.remote.objects import reason_of
 from agents.data.remote.tables import Ready, RemoteTables
 from agents.data.scanning import rows_table, scan_files, scan_objects
 from agents.data.sources import (
@@ -84,7 +86,7 @@ class SourceReader:
         except InputInvalid as error:
             raise InputInvalid(f"{path}: {error.message}", code=error.code, path=path, hint=error.hint) from error
         except (*POLARS_FAILURES, ColumnMissing) as error:
-            raise failed_at(path, "", _without_path(error, source)) from error
+            raise failed_at(path, "", _in_words(error, source)) from error
         return self._stop.checkpoint(frame)
 
     def _only_input(self) -> InputSource:
@@ -174,8 +176,10 @@ def _holds(root: Path, file: Path) -> bool:
     return file.is_relative_to(root.resolve())
 
 
-def _without_path(error: BaseException, source: AnySource) -> BaseException:
-    """Messages of the operating system hold absolute paths of the machine."""
+def _in_words(error: BaseException, source: AnySource) -> BaseException:
+    """Messages of the operating system hold absolute paths of the machine, those of stores hold anything."""
+    if isinstance(source, UrlSource) and is_object(source.url):
+        return ValueError(f"{label_of(source.url)}: {reason_of(source, error)}")
     if isinstance(error, OSError) and isinstance(source, FileSource):
         return OSError(f"{source.path[:200]!r} cannot be read: {error.strerror or type(error).__name__}")
     return error

@@ -41,9 +41,9 @@ async def send_folder(
         except BaseException as error:
             await _clean(store, [*parts, *names], error)
             raise
-        await obstore.delete_async(store, [*parts, *before])
+        await _each([*parts, *before], lambda name: _delete(store, name))
     except (BaseError, OSError) as error:
-        raise unreachable(located.url, error) from error
+        raise unreachable(located, error) from error
 
 
 async def _put(store: Store, name: str, file: Path) -> None:

@@ -1,6 +1,7 @@
 """Object stores: S3, Google Cloud Storage, Azure. Every connection goes through the tunnel of the egress guard."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,15 @@ Store = S3Store | GCSStore | AzureStore
 
 MAX_RETRIES = 3
 RETRY_SECONDS = 30
+_REFUSED = re.compile(r"status code: 40[13]\b|lacked the necessary privileges|valid authentication credentials")
+_MALFORMED = re.compile(r"Invalid Access Key|SAS query pair|CryptoProvider|reading pem", re.IGNORECASE)
+"""Such messages spell out characters of the key."""
+_MISSING = re.compile(r"status code: 404\b|^Object at location .* not found|^expanded paths were empty", re.IGNORECASE)
+_CREDENTIALS = {
+    "s3": '"accessKeyId" and "secretAccessKey"',
+    "gs": '"serviceAccountKey"',
+    "az": '"accountName" with "accountKey" or "sasToken"',
+}
 _KEY_FIELDS = ("type", "client_email", "private_key", "private_key_id")
 """All that is taken from a key file of Google's: others say where to connect to."""
 
@@ -38,7 +48,7 @@ async def fetch_object(located: Located, proxy: str, target: Path, limit: int) -
             async for part in found.stream():
                 file.write(part)
     except (BaseError, OSError) as error:
-        raise unreachable(located.url, error) from error
+        raise unreachable(located, error) from error
 
 
 async def send_object(located: Located, proxy: str, file: Path) -> None:
@@ -47,7 +57,7 @@ async def send_object(located: Located, proxy: str, file: Path) -> None:
     try:
         await obstore.put_async(store_of(located, bucket, proxy), key, file)
     except (BaseError, OSError) as error:
-        raise unreachable(located.url, error) from error
+        raise unreachable(located, error) from error
 
 
 def too_large(url: str, limit: int) -> LimitExceeded:
@@ -55,8 +65,22 @@ def too_large(url: str, limit: int) -> LimitExceeded:
     return LimitExceeded(message, code="RESPONSE_TOO_LARGE", details={"limitBytes": limit})
 
 
-def unreachable(url: str, error: BaseException) -> ConnectionFailed:
-    return ConnectionFailed(f"{label_of(url)}: {polars_reason(error)}")
+def unreachable(located: Located, error: BaseException) -> ConnectionFailed:
+    """The failure of a store's client, in words that say what to change."""
+    return ConnectionFailed(f"{label_of(located.url)}: {reason_of(located, error)}")
+
+
+def reason_of(located: Located, error: BaseException) -> str:
+    """What a client of object stores reports, who says more about itself than about what is wrong."""
+    reason = polars_reason(error)
+    scheme = located.url.partition("://")[0]
+    if _MALFORMED.search(reason):
+        return f"these credentials are not well-formed; check {_CREDENTIALS[scheme]}"
+    if _REFUSED.search(reason):
+        if located.credentials is None or located.credentials.model_fields_set <= {"account_name"}:
+            return f'the store asks for credentials; give {_CREDENTIALS[scheme]} in "credentials"'
+        return f"the store refuses these credentials; check {_CREDENTIALS[scheme]}, and what they may do there"
+    return "there is nothing of this name" if _MISSING.search(reason) else reason
 
 
 def store_of(located: Located, bucket: str, proxy: str) -> Store:
