@@ -13,8 +13,10 @@ settings.load_profile("turbocat")
 """How fast examples come depends on what else the machine does; what they show does not."""
 
 pytest_plugins = [
+    "tests.fixtures.measuring",
     "tests.fixtures.database",
     "tests.fixtures.http",
+    "tests.fixtures.wired",
     "tests.fixtures.stack",
     "tests.fixtures.live",
     "tests.fixtures.s3",

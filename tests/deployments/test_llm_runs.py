@@ -1,7 +1,9 @@
 """LLM runs as a worker drives them: the tenant's providers, budgets that hold while they run, tests of providers."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -10,17 +12,15 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from deployments.wiring import Wiring, wired
+from deployments.wiring import Wiring
 from flows.states import ExecutionStatus
 from platform_api.access.scope import system_scope
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution
 from platform_api.resources.provider_tests import service as provider_tests
-from platform_api.settings import Settings
 from tests.factories.api import Api, owner, step
 from tests.factories.canary import tables_with
 from tests.factories.driving import driven, run_of
-from tests.fakes.orchestrator import FakeOrchestrator
 from tests.fixtures.http import error_of
 
 KEY = "sk-canary-91d2f0"
@@ -31,14 +31,6 @@ ANSWER = {"text": "It was late.", "usage": {"promptTokens": 100, "completionToke
 @pytest.fixture
 async def api(client: httpx.AsyncClient) -> Api:
     return await owner(client)
-
-
-@pytest.fixture
-async def wiring(settings: Settings, orchestrator: FakeOrchestrator) -> AsyncIterator[Wiring]:
-    async with wired(settings, application_name="tests") as made:
-        await made.orchestrator.aclose()
-        made.orchestrator = orchestrator
-        yield made
 
 
 async def a_provider(api: Api, *answers: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -87,6 +79,42 @@ async def test_a_run_is_charged_once_and_its_providers_key_stays_hidden(
     async with system_scope(sessions) as scope:
         found_in = await tables_with(scope.session, KEY)
     assert set(found_in) == {"llm_providers", "audit_logs"}, "the script, which is what this test wrote into it"
+
+
+async def test_calls_add_up_to_steps_to_the_run_and_to_the_project(api: Api, wiring: Wiring) -> None:
+    """To the last digit that is kept, with a provider that fails first and a tool that asks a model itself."""
+    odd = [{"name": "m", "price": {"prompt": 0.0371, "completion": 1.3333, "cached": 0.0019}}]
+    usage_told = {"promptTokens": 333, "completionTokens": 77, "cachedTokens": 123}
+    await a_provider(api, {"error": {"status": 503}}, name="down", priority=1, models=odd)
+    asks = {
+        "times": 1,
+        "when": "Was it",
+        "toolCalls": [{"name": "helper", "arguments": {"q": "?"}}],
+        "usage": usage_told,
+    }
+    await a_provider(api, asks, {"text": "Late.", "usage": {**usage_told, "promptTokens": 331}}, models=odd)
+    project = await a_project(api, budget={"maxTokens": 100_000})
+    helper = await api.active_agent(type="LLM", config={"model": "m", "prompt": "Help."}, projectId=project)
+    tools = [{"agentId": helper["id"], "name": "helper"}]
+    workflow = await a_workflow(api, project, steps=3, config={"tools": tools})
+    shown, outcome = await run_of(api, wiring, workflow)
+    assert outcome.status is ExecutionStatus.COMPLETED, outcome
+    steps = (await api.get(f"/executions/{shown['id']}/steps")).json()["data"]
+    found = await usage(api, project)
+    for name in ("promptTokens", "completionTokens"):
+        of_steps = [step_["usage"][name] for step_ in steps]
+        assert [sum(call[name] for call in step_["calls"]) for step_ in steps] == of_steps
+        assert sum(of_steps) == shown["usage"][name] == found[name] > 0
+    costs = [[Decimal(str(call["cost"])) for call in step_["calls"]] for step_ in steps]
+    assert [sum(each) for each in costs] == [Decimal(str(step_["usage"]["totalCost"])) for step_ in steps]
+    assert sum(map(sum, costs)) == Decimal(str(shown["usage"]["totalCost"])) == Decimal(str(found["totalCost"]))
+    by_status = Counter((call["kind"], call["provider"], call["status"]) for step_ in steps for call in step_["calls"])
+    assert by_status["TOOL", None, "COMPLETED"] == 3
+    assert by_status["MODEL", "fake", "COMPLETED"] == 9
+    failures = [call for step_ in steps for call in step_["calls"] if call["provider"] == "down"]
+    assert {(call["status"], (call["reason"] or "").partition(":")[0]) for call in failures} >= {
+        ("FAILED", "it answered 503")
+    }
 
 
 async def test_a_projects_budget_stops_the_run_that_meets_it(api: Api, wiring: Wiring) -> None:

@@ -1,6 +1,5 @@
 """How a process finds the execution behind a flow run that Prefect gives it."""
 
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import httpx
@@ -26,14 +25,6 @@ pytestmark = pytest.mark.case(34, 36)
 @pytest.fixture
 async def api(client: httpx.AsyncClient) -> Api:
     return await owner(client)
-
-
-@pytest.fixture
-async def wiring(settings: Settings, orchestrator: FakeOrchestrator) -> AsyncIterator[Wiring]:
-    async with wired(settings, application_name="tests") as made:
-        await made.orchestrator.aclose()
-        made.orchestrator = orchestrator
-        yield made
 
 
 async def a_flow_run(api: Api) -> tuple[FlowRun, UUID, UUID]:

@@ -4,7 +4,7 @@ made by REST and driven as a worker does."""
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,13 @@ from agents.llm.fake import script_problems
 from agents.providers.provider import NoProviders, Provider, ProviderKind, ProviderModel
 from agents.spec import AgentSpec, AgentType
 from agents.validation import config_problems
-from deployments.wiring import Wiring, wired
+from deployments.wiring import Wiring
 from flows.states import ExecutionStatus
 from platform_api.kit.result_store import LocalResultStore
-from platform_api.settings import Settings
 from tests.agents.conftest import LOCAL
 from tests.agents.http_server import http_server, json_reply
 from tests.factories.api import Api, owner, step
 from tests.factories.driving import run_of
-from tests.fakes.orchestrator import FakeOrchestrator
 from tests.fakes.runtime import Drive, a_run, a_step
 
 PAGE = Path(__file__).parents[2] / "docs" / "agents.md"
@@ -152,14 +150,6 @@ async def output_of(example: Example, tmp_path: Path) -> dict[str, Any]:
     assert outcome.status is ExecutionStatus.COMPLETED, outcome.error
     output: dict[str, Any] = outcome.outputs["it"]
     return output
-
-
-@pytest.fixture
-async def wiring(settings: Settings, orchestrator: FakeOrchestrator) -> AsyncIterator[Wiring]:
-    async with wired(settings, application_name="tests") as made:
-        await made.orchestrator.aclose()
-        made.orchestrator = orchestrator
-        yield made
 
 
 @pytest.mark.parametrize("example", WITH_A_WORKFLOW, ids=lambda example: example.agent["name"])

@@ -1,8 +1,6 @@
 """What is kept of a connection for the next request, and what must not be."""
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
@@ -11,34 +9,10 @@ from agents.egress.policy import EgressPolicy
 from agents.egress.transport import GuardedTransport
 from agents.egress.transports import Transports
 from agents.errors import EgressRefused
-from tests.agents.certificates import certificate
 from tests.agents.conftest import LOCAL
-from tests.agents.http2_server import Http2Server, http2_server
+from tests.agents.egress.conftest import Contexts, resolver
+from tests.agents.http2_server import Http2Server
 from tests.agents.http_server import Received, Server, http_server, json_reply, reply
-
-Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
-ADDRESSES = {"a.example": "127.0.0.1", "b.example": "127.0.0.1", "inner.example": "10.0.0.1"}
-
-
-async def resolver(host: str, port: int) -> list[str]:
-    return [ADDRESSES[host]]
-
-
-@pytest.fixture(scope="module")
-def http2_tls(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
-    return certificate(tmp_path_factory.mktemp("tls"), *ADDRESSES)
-
-
-@pytest.fixture
-async def http2(http2_tls: Contexts) -> AsyncIterator[Http2Server]:
-    async with http2_server(http2_tls[0]) as running:
-        yield running
-
-
-@pytest.fixture
-async def transport(http2_tls: Contexts) -> AsyncIterator[GuardedTransport]:
-    async with GuardedTransport(LOCAL, resolver=resolver, tls=http2_tls[1]) as made:
-        yield made
 
 
 async def get(transport: GuardedTransport, url: str, method: str = "GET") -> bytes:

@@ -1,9 +1,8 @@
 """HTTP/2 servers that push, flood and expand: nothing of it reaches another request, and all of it ends."""
 
 import asyncio
-import ssl
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import httpx2
 import pytest
@@ -12,36 +11,11 @@ from hpack import Encoder
 from hyperframe.frame import ContinuationFrame, DataFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, PushPromiseFrame
 
 from agents.egress.transport import GuardedTransport
-from tests.agents.certificates import certificate
-from tests.agents.conftest import LOCAL
-from tests.agents.http2_server import Http2Server, http2_server
+from tests.agents.http2_server import Http2Server
 
 pytestmark = pytest.mark.case(25)
 
-Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
-HOSTS = ("a.example", "b.example")
 OK = (b":status", b"200")
-
-
-async def to_loopback(host: str, port: int) -> list[str]:
-    return ["127.0.0.1"]
-
-
-@pytest.fixture(scope="module")
-def http2_tls(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
-    return certificate(tmp_path_factory.mktemp("tls"), *HOSTS)
-
-
-@pytest.fixture
-async def http2(http2_tls: Contexts) -> AsyncIterator[Http2Server]:
-    async with http2_server(http2_tls[0]) as running:
-        yield running
-
-
-@pytest.fixture
-async def transport(http2_tls: Contexts) -> AsyncIterator[GuardedTransport]:
-    async with GuardedTransport(LOCAL, resolver=to_loopback, tls=http2_tls[1]) as made:
-        yield made
 
 
 async def get(transport: GuardedTransport, url: str) -> httpx2.Response:
