@@ -47,6 +47,13 @@ class Zygote:
             if not self._sent(message, descriptors):
                 raise SandboxUnavailable("the process that starts programs has ended")
 
+    def offer(self, launch: Launch, descriptors: Sequence[int]) -> bool:
+        """As `launch`, where there is a zygote; False where there is none."""
+        try:
+            return self._sent(launch.encoded(), descriptors)
+        except SandboxUnavailable:
+            return False
+
     def close(self) -> None:
         """Ends it; runs that it has started go on. It is started again when it is needed."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 Version 1 has a tree for each resource, version 2 one tree for all, of which a part must have been handed to this user
 (`Delegate=yes`). Each run's group bears the id of the process that made it; `sweep` removes those that were left.
+In version 1 they lie right below the top, where each weighs as much as any one process of the machine.
 """
 
 import os
@@ -17,8 +18,9 @@ TOP = "/sys/fs/cgroup"
 OURS = "turbocat-code"
 OWN_LEAF = "turbocat-main"
 """Where processes move that were in a group of version 2 which is to have groups below it."""
-SHARES_PER_PROCESSOR = 4096
-"""Four processes' worth."""
+CONTROLLERS = ("memory", "pids", "cpuacct", "cpu")
+SHARES_GIVING_WAY = 100
+"""A tenth of what a process or a group weighs otherwise."""
 REMOVAL_TRIES, REMOVAL_PAUSE = 100, 0.002
 
 
@@ -29,6 +31,9 @@ class Group(Protocol):
         """Puts the calling process in."""
 
     def cpu_seconds(self) -> float: ...
+
+    def give_way(self) -> bool:
+        """Lets others have the processors first; False where this group says nothing about that."""
 
     def peak_memory(self) -> int: ...
 
@@ -61,11 +66,10 @@ class Version1:
 
     @classmethod
     def create(cls, launch: Launch) -> "Version1":
-        controllers = ("memory", "pids", "cpuacct", "cpu")
-        group = cls(*(f"{TOP}/{controller}/{OURS}/{os.getpid()}" for controller in controllers))
+        group = cls(*(f"{TOP}/{controller}/{OURS}-{os.getpid()}" for controller in CONTROLLERS))
         try:
             for folder in group.folders:
-                os.makedirs(folder)
+                os.makedirs(folder, exist_ok=True)  # some machines have one tree for both of the processor's
             _write(f"{group.memory}/memory.limit_in_bytes", launch.memory)
             _write(f"{group.pids}/pids.max", launch.processes + 2)  # init and the watcher's fork of it
         except OSError:
@@ -83,6 +87,12 @@ class Version1:
 
     def cpu_seconds(self) -> float:
         return int(_read(f"{self.cpuacct}/cpuacct.usage")) / 1e9
+
+    def give_way(self) -> bool:
+        with suppress(OSError):
+            _write(f"{self.cpu}/cpu.shares", SHARES_GIVING_WAY)
+            return True
+        return False
 
     def peak_memory(self) -> int:
         return int(_read(f"{self.memory}/memory.max_usage_in_bytes"))
@@ -122,6 +132,10 @@ class Version2:
     def cpu_seconds(self) -> float:
         return _field(f"{self.folder}/cpu.stat", "usage_usec") / 1e6
 
+    def give_way(self) -> bool:
+        """The controller of processors is seldom handed down, and none of those that are needed."""
+        return False
+
     def peak_memory(self) -> int:
         with suppress(OSError):  # since Linux 5.19
             return int(_read(f"{self.folder}/memory.peak"))
@@ -135,30 +149,22 @@ class Version2:
 
 
 def prepare() -> None:
-    """Once, by a zygote: the folder below which runs get theirs, with the controllers that they need."""
+    """Once, by a zygote: the folder of version 2 below which runs get theirs, with the controllers that they need."""
     if not os.path.exists(f"{TOP}/cgroup.controllers"):
-        return _share_processors()
+        return
     with suppress(OSError):
         parent = _own_version_2_group()
         _hand_down(parent)
         ours = f"{parent}/{OURS}"
         os.makedirs(ours, exist_ok=True)
         _hand_down(ours)
-    return None
-
-
-def _share_processors() -> None:
-    """All runs together would weigh as much as a single process of version 1's top group otherwise."""
-    with suppress(OSError):
-        os.makedirs(f"{TOP}/cpu/{OURS}", exist_ok=True)
-        _write(f"{TOP}/cpu/{OURS}/cpu.shares", SHARES_PER_PROCESSOR * (os.cpu_count() or 1))
 
 
 def sweep() -> int:
     """Removes groups whose maker is gone; the kernel refuses those that still have processes."""
     removed = 0
     for folder in left_folders():
-        if not os.path.exists(f"/proc/{os.path.basename(folder)}"):
+        if not os.path.exists(f"/proc/{maker(folder)}"):
             with suppress(OSError):
                 os.rmdir(folder)
                 removed += 1
@@ -167,11 +173,15 @@ def sweep() -> int:
 
 def left_folders() -> Iterator[str]:
     """Of all runs, living and gone."""
-    parents = [f"{TOP}/{controller}/{OURS}" for controller in ("memory", "pids", "cpuacct", "cpu")]
     base = _version_2_base()
-    for parent in [*parents, *([base] if base else [])]:
+    for parent in [base] if base else [f"{TOP}/{controller}" for controller in CONTROLLERS]:
         with suppress(OSError):
-            yield from (entry.path for entry in os.scandir(parent) if entry.name.isdecimal())
+            yield from (entry.path for entry in os.scandir(parent) if maker(entry.path).isdecimal())
+
+
+def maker(folder: str) -> str:
+    """The id of the process that made a run's folder."""
+    return os.path.basename(folder).removeprefix(f"{OURS}-")
 
 
 def _version_2_base() -> str | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 NAMESPACES, LANDLOCK, NO_WALLS = "namespaces", "landlock", "none"
 """The kinds of walls."""
+GO = b"go"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class Launch:
     """A file of certificates of authorities, where the program has a network."""
     cgroups: bool
     """Whether control groups are to be used where they can be."""
+    waits: bool = False
+    """Whether the program's job comes later: the watcher is told by `GO` on the control channel."""
     memory: int
     disk: int
     inodes: int

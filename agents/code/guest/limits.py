@@ -21,6 +21,8 @@ def apply(launch: Launch, *, count_processes_beyond: int | None) -> None:
         resource.RLIMIT_CORE: (0, 0),
         resource.RLIMIT_MEMLOCK: (0, 0),
         resource.RLIMIT_MSGQUEUE: (0, 0),
+        resource.RLIMIT_NICE: (0, 0),  # what has given way to others (`priority`) stays so
+        resource.RLIMIT_RTPRIO: (0, 0),
     }
     if launch.language == PYTHON:  # address space is left alone: V8 and Polars reserve gigabytes that they never touch
         limits[resource.RLIMIT_DATA] = (launch.memory + SLACK_BYTES, launch.memory + SLACK_BYTES)

@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from agents.code.guest import bare, cgroups, init, linux, privileges, report, usage
+from agents.code.guest import bare, cgroups, init, linux, priority, privileges, report, usage
 from agents.code.guest.cgroups import Group
-from agents.code.guest.launch import NAMESPACES, Launch
+from agents.code.guest.launch import GO, NAMESPACES, Launch
 
 POLL_SECONDS = 0.025
 POLL_SECONDS_WITH_GROUP = 0.1
@@ -44,6 +44,7 @@ def run(launch: Launch, descriptors: list[int], control: int) -> NoReturn:
     if group is not None:
         group.remove()
     report.send(control, message)
+    os.close(control)  # the worker waits for that, and this process takes a moment to end
     os._exit(0)
 
 
@@ -102,10 +103,25 @@ def _place_descriptors(descriptors: list[int], report_to: int) -> int:
     return high[-1]
 
 
+def _is_wanted(control: int, reports: int) -> bool:
+    """Waits until the job is handed over. False: it never will be, because the worker or the zygote has gone."""
+    zygote = os.pidfd_open(os.getppid())
+    waiting = select.poll()
+    for descriptor in (control, reports, zygote):
+        waiting.register(descriptor, select.POLLIN)
+    ready = [descriptor for descriptor, _ in waiting.poll()]
+    os.close(zygote)
+    if control in ready:
+        return os.read(control, len(GO)) == GO
+    return reports in ready  # the walls could not be built, which is told like that of any run
+
+
 def _until_over(
     launch: Launch, child: int, control: int, reports: int, group: Group | None, spending: Spending
 ) -> dict[str, Any] | None:
     """Until the program's end is reported, a limit is passed, or the worker hangs up. None: no report came."""
+    if launch.waits and not _is_wanted(control, reports):
+        return {"end": "stopped", "code": 0}
     waiting = select.poll()
     waiting.register(control, select.POLLIN)
     waiting.register(reports, select.POLLIN)
@@ -152,11 +168,19 @@ def _over_limit(launch: Launch, child: int, group: Group | None, spending: Spend
         spending.memory = max(spending.memory, usage.memory_bytes(pids, launch.memory))
         spending.cpu = usage.cpu_seconds(pids)
         out_of_memory = spending.memory > launch.memory
+    if spending.cpu > priority.YOUNG_SECONDS:
+        _give_way(child, group)
     if out_of_memory:
         return {"end": "memory", "code": 0}
     if spending.cpu > launch.cpu:
         return {"end": "cpu", "code": 0}
     return _over_disk(launch, spending)
+
+
+def _give_way(child: int, group: Group | None) -> None:
+    """To runs that have just begun. Said again at each look: there may be new processes."""
+    if group is None or not group.give_way():
+        priority.lower([child, *usage.descendants(os.getpid())])
 
 
 def _over_disk(launch: Launch, spending: Spending) -> dict[str, Any] | None:

@@ -13,8 +13,10 @@ import polars as pl
 import psutil
 import pytest
 
+from agents.code.backend import SandboxBackend
 from agents.code.backends import selection
 from agents.code.executor import CodeExecutor
+from agents.code.linux_backend import LinuxBackend
 from agents.code.selection import Selection
 from agents.context import AgentContext, DatasetStore
 from agents.spec import AgentSpec, AgentType, Limits
@@ -64,8 +66,14 @@ def sandbox() -> Iterator[Selection]:
     asyncio.run(found.aclose())
 
 
-async def _backend_of(found: Selection) -> None:
-    await found.backend()
+@pytest.fixture(scope="session")
+def chosen(sandbox: Selection) -> SandboxBackend:
+    """What runs the programs of `sandbox`."""
+    return asyncio.run(_backend_of(sandbox))
+
+
+async def _backend_of(found: Selection) -> SandboxBackend:
+    return await found.backend()
 
 
 @pytest.fixture
@@ -110,13 +118,15 @@ def soon(holds: Callable[[], bool], seconds: float = 10) -> bool:
 
 @pytest.fixture(autouse=True)
 def nothing_left(
-    sandbox: Selection, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    chosen: SandboxBackend, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
     """After each test: no process below this one, no open descriptor more, and no work folder."""
     folder = tmp_path_factory.mktemp("work")
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     descriptors = len(os.listdir("/proc/self/fd"))
     yield
+    if isinstance(chosen, LinuxBackend):
+        chosen.release()
     assert soon(lambda: guests() == [])
     assert list(folder.iterdir()) == []
     assert len(os.listdir("/proc/self/fd")) <= descriptors + 1

@@ -20,9 +20,9 @@ def ended_pid() -> int:
 
 def test_only_what_a_dead_process_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroups, "TOP", str(tmp_path / "cgroup"))
-    groups = tmp_path / "cgroup" / "memory" / cgroups.OURS
+    groups = tmp_path / "cgroup" / "memory"
     for pid in (ended_pid(), os.getpid()):
-        (groups / str(pid)).mkdir(parents=True)
+        (groups / f"{cgroups.OURS}-{pid}").mkdir(parents=True)
     temporary = tmp_path / "temporary"
     dead = temporary / f"{WORK_FOLDERS}{ended_pid()}-abc"
     (dead / "deep").mkdir(parents=True)
@@ -31,5 +31,5 @@ def test_only_what_a_dead_process_left_is_removed(tmp_path: Path, monkeypatch: p
     for name in kept:
         (temporary / name).mkdir()
     assert remove_leftovers(temporary) == 2
-    assert [each.name for each in groups.iterdir()] == [str(os.getpid())]
+    assert [each.name for each in groups.iterdir()] == [f"{cgroups.OURS}-{os.getpid()}"]
     assert {each.name for each in temporary.iterdir()} == set(kept)

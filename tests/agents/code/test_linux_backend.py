@@ -223,12 +223,13 @@ async def test_a_large_input_and_a_large_result_pass(backend: LinuxBackend) -> N
 async def test_control_groups_of_runs_are_removed(backend: LinuxBackend) -> None:
     for _ in range(3):
         await backend.run(GOOD, WIDE, Silence())
+    backend.release()
     own = set(map(str, backend.zygote_pids()))
     assert soon(lambda: not [folder for folder in cgroups.left_folders() if _parent(folder) in own])
 
 
 def _parent(folder: str) -> str:
     try:
-        return str(psutil.Process(int(Path(folder).name)).ppid())
+        return str(psutil.Process(int(cgroups.maker(folder))).ppid())
     except psutil.NoSuchProcess:
         return ""

@@ -5,12 +5,14 @@ Where walls cannot be built, every run must be refused; that is what the tests o
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from agents.code.backend import Program, SandboxUnavailable
+from agents.code.backend import Language, Limits, Program, SandboxUnavailable
+from agents.code.canaries import Silence
 from agents.code.guest.launch import LANDLOCK, NAMESPACES
 from agents.code.linux_backend import LinuxBackend
 from tests.agents.code.conftest import guests, soon
@@ -32,6 +34,8 @@ class Tier:
     walls: str
     prewarmed: bool = False
     cgroups: bool = True
+    waiting: bool = False
+    """Whether programs get a run that was made before there was a program."""
 
     def runs(self, case: Case) -> bool:
         """Only Python has a prewarmed mode."""
@@ -41,9 +45,12 @@ class Tier:
 TIERS = [
     Tier("namespace, fresh", NAMESPACES),
     Tier("namespace, prewarmed", NAMESPACES, prewarmed=True),
+    Tier("namespace, fresh, waiting", NAMESPACES, waiting=True),
+    Tier("namespace, prewarmed, waiting", NAMESPACES, prewarmed=True, waiting=True),
     Tier("namespace, watched", NAMESPACES, cgroups=False),
     Tier("landlock, watched", LANDLOCK, cgroups=False),
 ]
+NOTHING = {Language.PYTHON: "def main(input): ...", Language.NODE: "module.exports = () => null"}
 Ran = dict[tuple[Tier, Case], Seen | SandboxUnavailable]
 
 
@@ -87,11 +94,21 @@ async def attempted(backend: LinuxBackend, tier: Tier, case: Case, bait: Bait) -
             return len(chunk) <= room
 
     program = Program(language=case.language, code=case.code, input=bait.shown, prewarmed=tier.prewarmed)
+    if tier.waiting:
+        await has_waiting(backend, program, case.limits)
     try:
         outcome = await backend.run(program, case.limits, Kept())
     except SandboxUnavailable as refused:
         return refused
     return Seen(outcome, printed)
+
+
+async def has_waiting(backend: LinuxBackend, program: Program, limits: Limits) -> None:
+    """Has a run wait for just this program, or none where no walls can be built."""
+    if not backend.prepare(program, limits):
+        with suppress(SandboxUnavailable):
+            await backend.run(replace(program, code=NOTHING[program.language]), limits, Silence())
+        backend.prepare(program, limits)
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,22 @@ def version_2(top: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_version_1_has_a_folder_for_each_controller(top: Path) -> None:
     group = cgroups.create(launch())
     assert group is not None
-    own = str(os.getpid())
-    assert (top / "memory" / cgroups.OURS / own / "memory.limit_in_bytes").read_text() == str(64 * MIB)
-    assert (top / "pids" / cgroups.OURS / own / "pids.max").read_text() == "10"
+    own = f"{cgroups.OURS}-{os.getpid()}"
+    assert (top / "memory" / own / "memory.limit_in_bytes").read_text() == str(64 * MIB)
+    assert (top / "pids" / own / "pids.max").read_text() == "10"
     group.join()
-    assert (top / "cpuacct" / cgroups.OURS / own / "cgroup.procs").read_text() == "0"
+    assert (top / "cpuacct" / own / "cgroup.procs").read_text() == "0"
+    assert group.give_way()
+    assert (top / "cpu" / own / "cpu.shares").read_text() == "100"
+
+
+def test_version_1_may_have_one_tree_for_both_controllers_of_processors(top: Path) -> None:
+    (top / "cpu,cpuacct").mkdir()
+    for name in ("cpu", "cpuacct"):
+        (top / name).symlink_to("cpu,cpuacct")
+    group = cgroups.create(launch())
+    assert isinstance(group, cgroups.Version1)
+    assert Path(group.cpu).samefile(group.cpuacct)
 
 
 def test_version_1_is_read(top: Path) -> None:
@@ -86,6 +97,7 @@ def test_version_2_has_one_folder(version_2: Path) -> None:
     (own / "cpu.stat").write_text("usage_usec 250000\nuser_usec 1\n")
     (own / "memory.events").write_text("low 0\noom_kill 0\n")
     assert (group.cpu_seconds(), group.peak_memory(), group.out_of_memory()) == (0.25, 0, False)
+    assert not group.give_way()
 
 
 def test_processes_move_aside_where_a_group_is_to_have_others_below_it(
@@ -117,8 +129,8 @@ def test_none_where_none_can_be_made_or_none_is_wanted(top: Path) -> None:
 
 
 def test_folders_of_the_dead_are_swept(top: Path) -> None:
-    parent = top / "memory" / cgroups.OURS
-    for name in (str(os.getpid()), "999999999", "kept"):
-        (parent / name).mkdir(parents=True)
+    own = f"{cgroups.OURS}-{os.getpid()}"
+    for name in (own, f"{cgroups.OURS}-999999999", "kept"):
+        (top / "memory" / name).mkdir(parents=True)
     assert cgroups.sweep() == 1
-    assert sorted(path.name for path in parent.iterdir()) == sorted([str(os.getpid()), "kept"])
+    assert sorted(path.name for path in (top / "memory").iterdir()) == sorted([own, "kept"])
