@@ -41,6 +41,7 @@ OPENERS = {
     "deployments/commands/serving.py": "listens: takes over the socket that the stack has opened",
     "deployments/worker/child.py": "the pair of sockets between a worker and its child",
     "deployments/worker/processes.py": "the same",
+    "deployments/worker/fork_server.py": "the pair of sockets between a worker and what forks its children",
     "agents/code/canaries.py": "listens: what a sandboxed program must not reach",
     "agents/code/guest/zygote.py": "the pair of sockets between a worker and what starts its programs",
 }
