@@ -48,10 +48,11 @@ def estimate(config: LlmConfig, providers: Sequence[Provider]) -> Estimate:
     calls = 1 + (config.max_tool_rounds if config.tools else 0) + (config.response_schema is not None)
     prompts = sum(most_prompt + call * answer for call in range(calls))
     prompt, completion = Range(least=least_prompt, most=prompts), Range(least=1, most=calls * answer)
-    price = price_of(provider, config.model)
+    model = provider.answering(config.model) or config.model
+    price = price_of(provider, model)
     return Estimate(
         provider=provider.name,
-        model=config.model,
+        model=model,
         prompt_tokens=prompt,
         completion_tokens=completion,
         least_cost=cost_of(price, prompt_tokens=prompt.least, completion_tokens=completion.least),

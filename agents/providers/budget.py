@@ -143,12 +143,17 @@ class BoundedBudget:
         self._tokens, self._cost = 0, Decimal(0)
         self._holds = Holds()
         self._returned = asyncio.Event()
+        self._line = asyncio.Lock()
 
     async def ask(self, least: Usage, most: Usage | None) -> Left:
         """The tightest of what this and what is around it has left, once that is enough."""
         around = await self.outer.ask(least, self._narrowed(least, most))
-        while (left := self._set_aside(least, most)) is None:
-            await self._given_back()
+        if self._max_tokens is None and self._max_cost is None:
+            return around
+        async with self._line:
+            while (left := self._set_aside(least, most)) is None:
+                self._returned.clear()
+                await self._returned.wait()
         return left.tightened(around)
 
     def tell(self, more: Usage) -> None:
@@ -181,18 +186,15 @@ class BoundedBudget:
         return most.model_copy(update={"completion_tokens": room})
 
     def _set_aside(self, least: Usage, most: Usage | None) -> Left | None:
-        """What the call may use; None when others have set aside more than it could do with."""
+        """What the call may use; None while others hold what it may want, which they may yet give back."""
         wanted, others = Amount.of(least), self._holds.of_others()
         self._check(self._tokens + wanted.tokens, self._cost + wanted.cost, "would be")
         left = self._left_beside(others)
-        if not wanted.fits(left):
+        upper = Amount.of(least if most is None else most)
+        if others != Amount() and not (upper.fits(left) and most is not None):
             return None
-        self._holds.take(Amount.of(least if most is None else most).within(left, whole=most is None))
+        self._holds.take(upper.within(left, whole=most is None))
         return left
-
-    async def _given_back(self) -> None:
-        self._returned.clear()
-        await self._returned.wait()
 
     def recall(self, before: Usage) -> None:
         """Counts here and in what is around it."""

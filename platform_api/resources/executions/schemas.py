@@ -246,6 +246,14 @@ class StepUsage(View):
     sandbox: str | None
 
 
+class NestedUsage(View):
+    """Tokens and USD of what a tool runs."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_cost: float | None
+
+
 class CallView(View):
     """One call of a model or a tool. What the calls of a step used adds up to the step's `usage`.
 
@@ -272,7 +280,7 @@ class CallView(View):
     tool_agent_id: str | None = Field(description="the agent behind it")
     arguments: str | None = Field(description="their first 300 characters")
     argument_bytes: int | None
-    nested: StepUsage | None = Field(description="what the models behind a tool used, whose calls are listed too")
+    nested: NestedUsage | None = Field(description="what the models behind a tool used, whose calls are listed too")
     code: str | None
     reason: str | None = Field(description="why it failed, or was not made")
     calls: int = Field(description="how many this stands for: 1 but for OTHERS")

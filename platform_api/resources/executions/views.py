@@ -21,6 +21,7 @@ from platform_api.resources.executions.schemas import (
     ExecutionStarted,
     ExecutionView,
     LogView,
+    NestedUsage,
     StepRunView,
     StepUsage,
     UsageView,
@@ -116,7 +117,7 @@ def step_view(step: StepRun) -> StepRunView:
 
 def _call_view(call: Call) -> CallView:
     nested = call.nested
-    usage = nested and StepUsage(
+    usage = nested and NestedUsage(
         prompt_tokens=nested.prompt_tokens, completion_tokens=nested.completion_tokens, total_cost=_usd(nested.cost)
     )
     return CallView(**call.model_dump(exclude={"nested", "cost"}), nested=usage, cost=_usd(call.cost))

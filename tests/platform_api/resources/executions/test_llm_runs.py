@@ -123,7 +123,13 @@ async def test_a_run_that_asks_a_model(api: Api, sessions: Sessions, tmp_path: P
         "exceeded": None,
     }
     (recorded,) = (await api.get(f"/executions/{execution_id}/steps")).json()["data"]
-    assert recorded["usage"] == {"promptTokens": 500, "completionTokens": 50, "totalCost": 0.00225}
+    assert recorded["usage"]["totalCost"] == 0.00225 == pytest.approx(sum(call["cost"] for call in recorded["calls"]))
+    assert [(call["kind"], call["status"]) for call in recorded["calls"]] == [
+        ("MODEL", "COMPLETED"),
+        ("TOOL", "COMPLETED"),
+        ("MODEL", "COMPLETED"),
+    ]
+    assert recorded["calls"][1]["arguments"] == '{"flight": "LH1"}'
     assert recorded["output"]["provider"] == "fake"
     assert [call["name"] for call in recorded["output"]["toolCalls"]] == ["lookup"]
     assert [share["percent"] for share in recorded["output"]["limits"] if share["of"] == "workflow"] == [50.0, 0.23]
@@ -141,7 +147,12 @@ async def test_a_run_that_asks_a_model(api: Api, sessions: Sessions, tmp_path: P
 async def test_a_run_that_would_be_too_dear_fails_with_what_it_used(
     api: Api, sessions: Sessions, tmp_path: Path
 ) -> None:
+    """A call of which it is known before that it does not fit is not made; one that says so at its end is paid."""
     execution_id, _ = await streamed(api, sessions, await asking(api, maxTokens=400), tmp_path)
+    stopped = (await api.get(f"/executions/{execution_id}")).json()["data"]
+    assert stopped["error"]["code"] == "BUDGET_EXCEEDED"
+    assert 0 < stopped["usage"]["percentOfTokenLimit"] < 100
+    execution_id, _ = await streamed(api, sessions, await asking(api, maxTokens=520), tmp_path)
     execution = (await api.get(f"/executions/{execution_id}")).json()["data"]
     assert execution["status"] == "FAILED"
     assert execution["error"]["code"] == "BUDGET_EXCEEDED"

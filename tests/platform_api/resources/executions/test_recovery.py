@@ -64,8 +64,10 @@ class Begun:
             return {(row.path, row.attempt): row for row in await scope.session.scalars(mine)}
 
 
-async def begun(api: Api, orchestrator: FakeOrchestrator, sessions: Sessions, *steps: dict[str, Any]) -> Begun:
-    workflow = await api.active_workflow(**({"steps": list(steps)} if steps else {}))
+async def begun(
+    api: Api, orchestrator: FakeOrchestrator, sessions: Sessions, *steps: dict[str, Any], **fields: Any
+) -> Begun:
+    workflow = await api.active_workflow(**({"steps": list(steps)} if steps else {}), **fields)
     execution_id = UUID((await api.made(f"/workflows/{workflow['id']}/execute", {}))["executionId"])
     taken_over: list[bool] = []
     journal = Journal(sessions, api.tenant_id, on_taken_over=lambda: taken_over.append(True))
