@@ -60,8 +60,9 @@ class OpenAiChat:
         """At most `MAX_MODELS`; raises the same."""
         async with self._failures():
             page = await self._client.models.list()
-        found = (getattr(each, "id", None) for each in page.data or ())
-        return [name for name in found if isinstance(name, str)][:MAX_MODELS]
+            listed = page.data if isinstance(page.data, list) else []
+        found = (getattr(each, "id", None) for each in listed)
+        return [sound(name[:MAX_NAME]) for name in found if isinstance(name, str)][:MAX_MODELS]
 
     async def _streamed(self, request: Request) -> AsyncGenerator[Piece, None]:
         ended = False
@@ -114,7 +115,7 @@ class OpenAiChat:
             raise Unreachable(_why(error)) from None
         except openai.APIError as error:
             raise Unreachable(f"it broke the answer off: {_excerpt(error)}") from None
-        except (ValueError, RecursionError):  # no UTF-8, no JSON, or numbers of thousands of digits
+        except (ValueError, RecursionError, AttributeError, TypeError):  # no UTF-8, no JSON, or of another shape
             raise Unreachable("its answer is not of the protocol") from None
 
     def _by_status(self, error: openai.APIStatusError) -> Exception:
