@@ -1,7 +1,8 @@
 # Every verb of the project. `make help` lists them; each works on a fresh clone with Python 3.11+, pip, make and git.
 
 PYTHON ?= python3
-JOBS ?= logical
+# One process more than there are processors: that with the running stack waits for it most of the time.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 ARGS ?=
 
 VENV := .venv

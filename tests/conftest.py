@@ -13,7 +13,8 @@ settings.load_profile("turbocat")
 """How fast examples come depends on what else the machine does; what they show does not."""
 
 pytest_plugins = [
-    "tests.fixtures.measuring",
+    "tests.bars.coverage_data",
+    "tests.bars.unmeasured",
     "tests.fixtures.database",
     "tests.fixtures.http",
     "tests.fixtures.wired",

@@ -143,19 +143,20 @@ case "$*" in
     *) echo "$SAID"; exit "$FIRST" ;;
 esac
 """
+CHECK = "--keep-going --jobs=2 --output-sync check"
 CRASHED = "=== xdist: worker gw1 crashed and worker restarting disabled ==="
 
 
 @pytest.mark.parametrize(
     ("make", "ends", "calls"),
     [
-        ({}, 0, ["test", "--keep-going check"]),
-        ({"CHECK": "2"}, 1, ["test", "--keep-going check"]),
-        ({"FIRST": "2"}, 0, ["test", "test JOBS=0 ARGS=--last-failed", "--keep-going check"]),
-        ({"FIRST": "2", "AGAIN": "2"}, 1, ["test", "test JOBS=0 ARGS=--last-failed", "--keep-going check"]),
-        ({"FIRST": "2", "SAID": CRASHED}, 0, ["test", "test JOBS=1", "--keep-going check"]),
-        ({"FIRST": "2", "SAID": CRASHED, "WHOLE": "2"}, 1, ["test", "test JOBS=1", "--keep-going check"]),
-        ({"FIRST": "124"}, 0, ["test", "test JOBS=1", "--keep-going check"]),
+        ({}, 0, ["test", CHECK]),
+        ({"CHECK": "2"}, 1, ["test", CHECK]),
+        ({"FIRST": "2"}, 0, ["test", "test JOBS=0 ARGS=--last-failed", CHECK]),
+        ({"FIRST": "2", "AGAIN": "2"}, 1, ["test", "test JOBS=0 ARGS=--last-failed", CHECK]),
+        ({"FIRST": "2", "SAID": CRASHED}, 0, ["test", "test JOBS=1", CHECK]),
+        ({"FIRST": "2", "SAID": CRASHED, "WHOLE": "2"}, 1, ["test", "test JOBS=1", CHECK]),
+        ({"FIRST": "124"}, 0, ["test", "test JOBS=1", CHECK]),
     ],
     ids=["good", "check fails", "failed once", "failed twice", "ended half-way", "twice half-way", "out of time"],
 )

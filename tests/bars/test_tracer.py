@@ -1,10 +1,11 @@
-"""The tracer's table of greenlets: found again while they live, forgotten when they are over."""
+"""What the tracer leaves alone, and its table of greenlets: kept while they live, forgotten when they are over."""
 
+import sys
 from importlib.util import find_spec
 
 from greenlet import getcurrent, greenlet
 
-from tests.bars.tracer import UNMEASURED, _Greenlets
+from tests.bars.tracer import OF_A_STACK, UNMEASURED, _Greenlets, is_unmeasured
 
 
 def test_the_living_are_kept_and_the_dead_leave() -> None:
@@ -24,4 +25,11 @@ def test_the_living_are_kept_and_the_dead_leave() -> None:
 
 
 def test_what_is_not_measured_is_there() -> None:
-    assert find_spec(UNMEASURED) is not None
+    assert [name for name in UNMEASURED if find_spec(name) is None] == []
+
+
+def test_servers_of_a_stack_are_not_measured_and_those_of_a_test_are() -> None:
+    for server in UNMEASURED:
+        assert is_unmeasured([sys.executable, "-m", server, OF_A_STACK, "8"])
+        assert not is_unmeasured([sys.executable, "-m", server])
+    assert not is_unmeasured([sys.executable, "-m", "deployments.worker", OF_A_STACK, "8"])

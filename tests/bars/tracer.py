@@ -12,13 +12,17 @@ dead leave when it has grown.
 
 import sys
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 from coverage.collector import Collector
 from coverage.plugin_support import Plugins
 
-UNMEASURED = "deployments.commands.prefect_server"
-"""A few lines of ours around a whole server that is not, and that every run of the running stack goes through."""
+UNMEASURED = {"deployments.commands.prefect_server", "deployments.commands.api"}
+"""Servers that every run of the running stack goes through: a few lines of ours around one that is not ours, and the
+API, which tests call inside of their own process. Tracing them costs as much time as they take."""
+OF_A_STACK = "--fd"
+"""A stack hands its servers their sockets; one that a test starts by itself is measured."""
 
 _start_tracer = Collector._start_tracer
 
@@ -38,8 +42,13 @@ class _Greenlets(dict[Any, Any]):
         super().__setitem__(greenlet, stack)
 
 
+def is_unmeasured(command: Sequence[str]) -> bool:
+    """Whether a process of this command line is left alone."""
+    return OF_A_STACK in command and not UNMEASURED.isdisjoint(command)
+
+
 def _started(collector: Collector) -> Any:
-    if UNMEASURED in sys.orig_argv:
+    if is_unmeasured(sys.orig_argv):
         return None
     ordinary = weakref.WeakKeyDictionary
     weakref.WeakKeyDictionary = _Greenlets  # type: ignore[misc, assignment]  # the tracer, written in C, asks the module

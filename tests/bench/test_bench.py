@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.unmeasured
 def test_a_small_run_prints_a_table_and_a_json_line_per_figure() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "tests.bench", "code", "--small"], cwd=ROOT, capture_output=True, text=True, check=False

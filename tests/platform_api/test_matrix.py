@@ -158,6 +158,7 @@ def test_every_path_parameter_is_of_a_kind_that_somebody_makes(app: FastAPI) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("kind", Caller)
 async def test_every_route_and_resource(app: FastAPI, world: World, kind: Caller) -> None:
     """Cases 11 and 13."""

@@ -156,6 +156,7 @@ async def fillings(world: World, caller: Api, operation: Any) -> list[dict[str, 
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured  # each of these routes has tests of its own, which say what has to come out
 @pytest.mark.timeout(240)  # a machine that is five times slower than most
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # the application may, on the event loop beside
 @pytest.mark.parametrize("tag", tags())
