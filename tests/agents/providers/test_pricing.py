@@ -1,6 +1,9 @@
 """What tokens cost: own prices before the catalogue's, nothing made up, sums exact."""
 
+import json
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from importlib.resources import files
 
 import pytest
 from hypothesis import given
@@ -53,6 +56,25 @@ def test_cached_tokens_have_their_own_price() -> None:
     known = price("3", "15", "0.3")
     assert cost_of(known, prompt_tokens=1000, completion_tokens=100, cached_tokens=900) == Decimal("0.00207")
     assert cost_of(price("3", "15"), prompt_tokens=1000, completion_tokens=0, cached_tokens=900) == Decimal("0.003")
+
+
+def test_the_catalogue_is_what_it_says() -> None:
+    """As a person edits it: its day, its unit, no price of nothing, no cache dearer than what it saves."""
+    document = json.loads(files("agents.providers").joinpath("prices.json").read_text(), parse_float=Decimal)
+    assert set(document) == {"asOf", "currency", "per", "vendors"}
+    assert date(2025, 1, 1) <= date.fromisoformat(document["asOf"]) <= datetime.now(UTC).date()
+    assert (document["currency"], document["per"]) == ("USD", "million tokens")
+    hosts = [host for vendor in document["vendors"] for host in vendor["hosts"]]
+    kinds = [kind for vendor in document["vendors"] for kind in vendor["kinds"]]
+    assert len(set(hosts)) == len(hosts)
+    assert len(set(kinds)) == len(kinds)
+    assert all(host == host.lower() and "/" not in host for host in hosts)
+    for vendor in document["vendors"]:
+        assert set(vendor) == {"name", "kinds", "hosts", "models"}
+        for name, listed in vendor["models"].items():
+            assert set(listed) <= {"prompt", "completion", "cached"}, name
+            assert 0 < listed["prompt"] <= listed["completion"] < 1_000, name
+            assert 0 < listed.get("cached", listed["prompt"]) <= listed["prompt"], name
 
 
 def test_the_catalogue_says_when_it_was_true() -> None:

@@ -230,6 +230,21 @@ class TestPrices:
         assert (str(price.prompt), str(price.completion), price.cached) == ("0.1", "0.3", None)
         assert opened.models[1].price is None
 
+    async def test_a_model_answers_for_others_by_its_aliases(
+        self, api: Api, sessions: Sessions, settings: Settings
+    ) -> None:
+        models = [{"name": "llama3", "aliases": ["gpt-5", "gpt-5-mini"]}, {"name": "tiny", "aliases": ["*"]}]
+        made = await api.made("/llm-providers", {**GATEWAY, "models": models})
+        assert made["models"] == [{**each, "price": None} for each in models]
+        (opened,) = await keyring(api, sessions, settings).usable()
+        named = ("llama3", "gpt-5-mini", "claude-sonnet-4-5", "tiny")
+        assert [opened.answering(model) for model in named] == ["llama3", "llama3", "tiny", "tiny"]
+        path = f"/llm-providers/{made['id']}"
+        await api.patch(path, {"models": [{"name": "llama3", "price": {"prompt": 1, "completion": 2}}]})
+        (opened,) = await keyring(api, sessions, settings).usable()
+        assert [opened.answering(model) for model in named] == ["llama3", None, None, None]
+        assert (await api.get(path)).json()["data"]["prices"][0]["source"] == "OWN"
+
     async def test_a_price_that_nobody_knows_is_null_and_not_nothing(self, api: Api) -> None:
         """A vendor's prices hold at its own address alone."""
         models = [{"name": "gpt-5"}]
@@ -246,6 +261,10 @@ class TestPrices:
             [{"name": "a", "price": {"prompt": 1, "completion": 2_000_000}}],
             [{"name": str(number)} for number in range(501)],
             {"a": 1},
+            [{"name": "a", "aliases": ["b"]}, {"name": "b"}],
+            [{"name": "a", "aliases": ["*"]}, {"name": "b", "aliases": ["*"]}],
+            [{"name": "a", "aliases": [""]}],
+            [{"name": "a", "aliases": ["a"]}],
         ],
     )
     async def test_what_cannot_be_a_price_list(self, api: Api, models: Any) -> None:

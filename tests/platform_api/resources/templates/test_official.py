@@ -40,7 +40,7 @@ def test_there_are_enough_of_every_kind() -> None:
         for template in OFFICIAL
         for agent in template["definition"].get("agents", {"agent": template["definition"]}).values()
     }
-    assert kinds == {"DATA", "API", "CODE"}
+    assert kinds == {"DATA", "API", "CODE", "LLM"}
 
 
 @pytest.mark.parametrize("template", OFFICIAL, ids=lambda each: each["name"])
@@ -52,6 +52,19 @@ async def test_makes_what_can_be_activated(api: Api, template: dict[str, Any]) -
     assert answer.status_code == 200, answer.text
     if kind == "workflows":
         assert (await api.post(f"/workflows/{made['id']}/execute")).status_code == 201
+
+
+async def test_the_one_that_asks_a_model_is_answered_by_any_provider(api: Api) -> None:
+    """Its schema has the labels that were chosen; what it asks is reckoned with the provider that there is."""
+    template = next(each for each in OFFICIAL if each["definition"].get("type") == "LLM")
+    given = {"customizations": {"labels": ["late", "early"], "model": "any"}}
+    made = await api.made(f"/templates/{template['id']}/instantiate", given)
+    agent = (await api.get(f"/agents/{made['id']}")).json()["data"]
+    assert agent["config"]["responseSchema"]["properties"]["label"] == {"enum": ["late", "early"]}
+    assert "{{ inputs.text }}" in agent["config"]["prompt"]
+    await api.made("/llm-providers", {"name": "rehearsal", "kind": "FAKE"})
+    estimate = (await api.post(f"/agents/{made['id']}/estimate", {"input": {"text": "It came late."}})).json()["data"]
+    assert [(each["provider"], each["problem"]) for each in estimate["steps"]] == [("rehearsal", None)]
 
 
 async def test_everybody_sees_them_and_nobody_changes_them(api: Api) -> None:
