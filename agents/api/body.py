@@ -44,7 +44,7 @@ async def read_bounded(response: httpx2.Response, limit: int) -> bytes:
 
 def too_large(limit: int) -> LimitExceeded:
     message = f"the answer is larger than {limit} bytes; raise `maxResponseBytes` or ask for less"
-    return LimitExceeded(message, code="RESPONSE_TOO_LARGE", details={"limitBytes": limit})
+    return LimitExceeded(message, code="RESPONSE_TOO_LARGE", path="maxResponseBytes", details={"limitBytes": limit})
 
 
 def decode(body: bytes, headers: httpx2.Headers, response_type: ResponseType) -> Any:

@@ -144,7 +144,9 @@ class Call:
         code = f"HTTP_{answer.status // 100}XX" if answer.status >= httpx2.codes.BAD_REQUEST else None
         excerpt = answer.body[:EXCERPT_SOURCE_BYTES].decode(errors="replace")
         expected = ", ".join(map(str, self._config.expect_status))
-        message = f"{outgoing.label} answered {answer.status} {status_name(answer.status)}; expected {expected}"
+        message = (
+            f"{outgoing.label} answered {answer.status} {status_name(answer.status)}; `expectStatus` is {expected}"
+        )
         body = self._masking(excerpt)[:EXCERPT_CHARACTERS]
         details = {"status": answer.status, "attempts": self._attempts.made, "body": body}
         return HttpStatusFailed(message, code=code, path="url", details=details)

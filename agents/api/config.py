@@ -53,7 +53,8 @@ def _expression(text: str) -> str:
     try:
         jmespath.compile(text)
     except (JMESPathError, RecursionError) as error:
-        raise ValueError(f"this is no JMESPath expression: {str(error).splitlines()[0]}") from None
+        fault = str(error).splitlines()[0].removesuffix(", for expression:")
+        raise ValueError(f"this is no JMESPath expression: {fault}") from None
     return text
 
 

@@ -1,7 +1,8 @@
 """One attempt: a request, the redirects that follow, and the answer's body."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,17 +61,21 @@ class Exchange:
                 "raise `timeoutSeconds`"
             )
             details = {"timeoutSeconds": self.timeout, "stage": progress.stage}
-            raise AgentTimeout(message, details=details) from None
+            raise AgentTimeout(message, path="timeoutSeconds", details=details) from None
         except httpx2.TransportError as error:
-            raise ConnectionFailed(f"{outgoing.label}: {error or type(error).__name__}") from None
+            raise ConnectionFailed(f"{outgoing.label}: {error or type(error).__name__}", path="url") from None
 
     async def _follow(self, outgoing: Outgoing, max_bytes: int, progress: "Progress") -> Answer:
-        for _ in range(MAX_REDIRECTS + 1):
-            answer, target = await self._send(outgoing, max_bytes, progress)
+        answer, target = await self._send(outgoing, max_bytes, progress)
+        for _ in range(MAX_REDIRECTS):
             if target is None:
                 return answer
-            self._check_downgrade(outgoing, target)
-            outgoing = outgoing.redirected(answer.status, target)
+            with _redirected_by(outgoing):
+                self._check_downgrade(outgoing, target)
+                outgoing = outgoing.redirected(answer.status, target)
+                answer, target = await self._send(outgoing, max_bytes, progress)
+        if target is None:
+            return answer
         raise EgressRefused(f"{outgoing.label}: more than {MAX_REDIRECTS} redirects", path="url")
 
     async def _send(self, outgoing: Outgoing, max_bytes: int, progress: "Progress") -> tuple[Answer, httpx2.URL | None]:
@@ -80,7 +85,8 @@ class Exchange:
         try:
             location = response.headers.get("location")
             if response.status_code in REDIRECTS and location and not self.expects(response.status_code):
-                target = parse_url(location, outgoing.url)
+                with _redirected_by(outgoing):
+                    target = parse_url(location, outgoing.url)
                 return Answer(status=response.status_code, headers=response.headers, body=b"", url=target), target
             return await self._received(response, outgoing, max_bytes), None
         finally:
@@ -96,8 +102,7 @@ class Exchange:
 
     def _check_downgrade(self, outgoing: Outgoing, target: httpx2.URL) -> None:
         if outgoing.url.scheme == "https" and target.scheme == "http" and outgoing.trusted and self.carries_credentials:
-            message = f"{outgoing.label} redirects from https to http; credentials are not sent that way"
-            raise EgressRefused(message, path="url")
+            raise EgressRefused("this leads from https to http; credentials are not sent that way", path="url")
 
 
 class Progress:
@@ -109,6 +114,16 @@ class Progress:
     async def trace(self, event: str, _info: dict[str, Any]) -> None:
         """Called with names such as `http11.receive_response_headers.started`."""
         self.stage = STAGES.get(event.partition(".")[2], self.stage)
+
+
+@contextmanager
+def _redirected_by(outgoing: Outgoing) -> Iterator[None]:
+    """Says of what is refused where it came from: nobody has written that URL into a config."""
+    try:
+        yield
+    except EgressRefused as refused:
+        message = f"{outgoing.label} redirects: {refused.message}"
+        raise EgressRefused(message, path=refused.path, details=refused.details) from None
 
 
 async def _start_of(response: httpx2.Response) -> bytes:

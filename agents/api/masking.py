@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from urllib.parse import parse_qsl
 
 from agents.api.auth import basic
 from agents.api.config import ApiConfig, ApiKeyAuth, Auth, BasicAuth, BearerAuth, HmacAuth, OAuth2Auth
 from agents.masking import Masking
 
 SECRET_HEADER = re.compile(r"auth|cookie|token|secret|key|password|signature", re.IGNORECASE)
+SECRET_PARAMETER = re.compile(r"(token|secret|key|password|signature)$", re.IGNORECASE)
+"""Narrower: `keyword` and `author` are names of ordinary parameters."""
 
 
 def masking_of(config: ApiConfig) -> Masking:
@@ -25,6 +28,15 @@ def _secrets(config: ApiConfig) -> Iterator[str]:
         if SECRET_HEADER.search(name):
             yield value
             yield value.rpartition(" ")[2]
+    for name, value in _parameters(config):
+        if SECRET_PARAMETER.search(name):
+            yield value
+
+
+def _parameters(config: ApiConfig) -> Iterator[tuple[str, str]]:
+    yield from parse_qsl(config.url.partition("?")[2].partition("#")[0])
+    for name, given in config.query.items():
+        yield from ((name, value) for value in (given if isinstance(given, list) else [given]) if value is not None)
 
 
 def _auth_secrets(auth: Auth) -> tuple[str, ...]:

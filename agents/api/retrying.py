@@ -41,7 +41,11 @@ async def with_retries(
             delay, reason = backoff(retry, number), error.message
         else:
             wait = retry_after(answer.headers.get("retry-after"), time.time())
-            if last or expects(answer.status) or not retry.covers(answer.status) or wait > retry.max_backoff_seconds:
+            if last or expects(answer.status) or not retry.covers(answer.status):
+                return answer
+            if wait > retry.max_backoff_seconds:
+                longest = f"`retry.maxBackoffSeconds` is {retry.max_backoff_seconds:g}"
+                log("WARN", f"status {answer.status} asks to wait {wait:.0f} s: not tried again, {longest}")
                 return answer
             delay, reason = max(backoff(retry, number), wait), f"status {answer.status}"
         log("WARN", f"attempt {number} of {retry.max_attempts} failed: {reason}; next in {delay:.1f} s")

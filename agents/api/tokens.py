@@ -23,6 +23,7 @@ EARLY_SECONDS = 30.0
 DEFAULT_LIFETIME = 60.0
 MAX_KEPT = 1000
 MAX_ANSWER_BYTES = 256 * 1024
+_PATH = "auth.tokenUrl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class TokenStore:
         except TimeoutError:
             message = f"no token came within {exchange.timeout:g} s; check `auth.tokenUrl` or raise `timeoutSeconds`"
             details = {"timeoutSeconds": exchange.timeout, "stage": "fetching a token"}
-            raise AgentTimeout(message, path="auth.tokenUrl", details=details) from None
+            raise AgentTimeout(message, path=_PATH, details=details) from None
 
     def forget(self, policy: EgressPolicy, auth: OAuth2Auth, refused: str) -> None:
         """After a 401, since a server may withdraw tokens early. One that another run has fetched since then stays."""
@@ -94,7 +95,11 @@ class TokenStore:
                 fetch.task.cancel()
 
     async def _fetch(self, key: str, auth: OAuth2Auth, exchange: Exchange) -> Token:
-        answer = await exchange.attempt(_token_request(auth), MAX_ANSWER_BYTES)
+        try:
+            answer = await exchange.attempt(_token_request(auth), MAX_ANSWER_BYTES)
+        except AgentError as error:
+            error.path = _PATH
+            raise
         fields = _fields(answer.body)
         value = fields.get("access_token")
         if answer.status != httpx2.codes.OK or not isinstance(value, str) or not _is_token(value):
@@ -145,7 +150,7 @@ def _failed(status: int, error: object) -> AgentError:
     known = error if isinstance(error, str) and error.isidentifier() and len(error) <= 64 else "no access token"
     message = f"the token endpoint answered {status} ({known}); check `auth`"
     code = f"HTTP_{status // 100}XX" if status >= 400 else None
-    return HttpStatusFailed(message, code=code, path="auth.tokenUrl", details={"status": status})
+    return HttpStatusFailed(message, code=code, path=_PATH, details={"status": status})
 
 
 def _key(policy: EgressPolicy, auth: OAuth2Auth) -> str:

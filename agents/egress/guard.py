@@ -55,11 +55,11 @@ class Guard:
         if url.scheme not in SCHEMES:
             raise egress_refused(f"the scheme {url.scheme!r} is not allowed; use http or https")
         if not url.host:
-            raise egress_refused("the URL has no host")
+            raise egress_refused("the URL has no host; write https://host/path")
         if url.userinfo:
             raise egress_refused("user name and password in a URL are not allowed; use `auth` instead")
         if url.port is not None and not 0 < url.port <= MAX_PORT:
-            raise egress_refused(f"{url.port} is no port")
+            raise egress_refused(f"{url.port} is no port; ports go from 1 to {MAX_PORT}")
         host = url.raw_host.decode("ascii")
         literal = _literal(host)
         if literal is not None:

@@ -20,6 +20,7 @@ import httpcore2
 import httpx2
 
 from agents.egress.connections import ConnectionPool
+from agents.egress.failures import described
 from agents.egress.guard import Guard, Resolver, egress_refused, resolve
 from agents.egress.places import Places
 from agents.egress.policy import EgressPolicy
@@ -211,7 +212,9 @@ def _connect_errors() -> Iterator[None]:
     except TimeoutError as error:
         raise httpcore2.ConnectTimeout("the name was not resolved in time") from error
     except OSError as error:
-        raise httpcore2.ConnectError(f"the name cannot be resolved: {error.strerror or error}") from error
+        raise httpcore2.ConnectError(
+            f"the name cannot be resolved ({error.strerror or error}); check the host"
+        ) from error
     except UnicodeError as error:
         raise httpcore2.ConnectError("the name is no valid host name") from error
 
@@ -223,7 +226,7 @@ def _httpx_errors() -> Iterator[None]:
         yield
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
         kind: type[httpx2.TransportError] = getattr(httpx2, type(error).__name__)
-        raise kind(str(error) or type(error).__name__) from error
+        raise kind(described(error)) from error
 
 
 @cache
