@@ -82,13 +82,13 @@ def migrate() -> None:
 @app.command()
 def api() -> None:
     """Run the API alone, with the settings of the environment."""
-    _become("deployments.commands.api")
+    _become("deployments.start", "deployments.commands.api")
 
 
 @app.command()
 def worker() -> None:
     """Run a worker alone, with the settings of the environment."""
-    _become("deployments.worker")
+    _become("deployments.start", "deployments.worker")
 
 
 @app.command("import")

@@ -3,11 +3,14 @@
 import argparse
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
+
+from deployments.loading import loading
 
 SHUTDOWN_SECONDS = 5
 """How long open requests and event streams may go on after SIGTERM."""
@@ -35,7 +38,7 @@ def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT, on one port with all `processes`; `options` are uvicorn's."""
     config = uvicorn.Config(
-        factory,
+        partial(_loaded, factory),
         factory=True,
         host=host,
         port=port,
@@ -49,3 +52,8 @@ def serve(
         return
     sockets = None if descriptor is None else [socket.socket(fileno=descriptor)]
     uvicorn.Server(config).run(sockets=sockets)
+
+
+def _loaded(factory: Callable[[], FastAPI]) -> FastAPI:
+    with loading():
+        return factory()

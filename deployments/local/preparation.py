@@ -1,7 +1,6 @@
 """Migrations and seed, as a child process: what they import does not stay in the stack's own memory."""
 
 import json
-import sys
 import time
 from dataclasses import dataclass
 
@@ -9,11 +8,11 @@ from deployments.local.errors import ServiceFailed
 from deployments.local.guard import Guard
 from deployments.local.logs import RotatingLog
 from deployments.local.once import run_once
-from deployments.local.services import Blueprint, platform_environment
+from deployments.local.services import START, Blueprint, platform_environment
 from deployments.local.supervisor import Reporter
 
 NAME = "Schema and seed"
-COMMAND = (sys.executable, "-m", "deployments.commands.prepare")
+COMMAND = (*START, "deployments.commands.prepare")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ UNHURRIED = {
 }
 """Rounds of Prefect's server that cost CPU each 5 s for what nobody waits for; who sets them otherwise is heard."""
 
+START = (sys.executable, "-m", "deployments.start")
 PACKAGED_DATA = Path(deployments.__file__).parent / "demo" / "data"
 DATABASES = ("turbocat", "prefect")
 
@@ -89,7 +90,7 @@ def api_command(plan: Blueprint) -> Command:
     descriptor = plan.api_socket.fileno()
     return Command(
         name="API",
-        arguments=(sys.executable, "-m", "deployments.commands.api", "--fd", str(descriptor)),
+        arguments=(*START, "deployments.commands.api", "--fd", str(descriptor)),
         environment=platform_environment(plan),
         ready=answers(port_of(plan.api_socket), "/ready"),
         descriptors=(descriptor,),
@@ -102,7 +103,7 @@ def prefect_command(plan: Blueprint) -> Command:
     descriptor = plan.prefect_socket.fileno()
     return Command(
         name="Prefect",
-        arguments=(sys.executable, "-m", "deployments.commands.prefect_server", "--fd", str(descriptor)),
+        arguments=(*START, "deployments.commands.prefect_server", "--fd", str(descriptor)),
         environment=prefect_environment(plan),
         ready=answers(port_of(plan.prefect_socket), "/api/health", auth=plan.keys["PREFECT_API_AUTH_STRING"]),
         descriptors=(descriptor,),
@@ -113,7 +114,7 @@ def worker_command(plan: Blueprint) -> Command:
     """The worker; ready when it takes runs and the API's health check sees it."""
     return Command(
         name="worker",
-        arguments=(sys.executable, "-m", "deployments.worker"),
+        arguments=(*START, "deployments.worker"),
         environment=platform_environment(plan),
         ready=both(announced(plan.folder.worker), answers(port_of(plan.api_socket), "/health")),
         ready_seconds=120.0,

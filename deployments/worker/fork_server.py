@@ -33,7 +33,6 @@ def set_aside(target: Target) -> socket.socket:
     To be called while this process has no thread of its own and no connection. The server ends with the worker.
     """
     ours, theirs = socket.socketpair()
-    gc.collect()
     gc.freeze()  # what is never looked through again stays shared
     if os.fork() == 0:
         ours.close()

@@ -32,8 +32,8 @@ def test_help_names_every_command_and_loads_neither_prefect_nor_polars() -> None
     [
         (["openapi"], "deployments.commands.openapi", []),
         (["migrate"], "deployments.commands.migrate", []),
-        (["api"], "deployments.commands.api", []),
-        (["worker"], "deployments.worker", []),
+        (["api"], "deployments.start", ["deployments.commands.api"]),
+        (["worker"], "deployments.start", ["deployments.worker"]),
         (["demo"], "deployments.demo", []),
         (["demo", "--keep", "--debug"], "deployments.demo", ["--keep", "--debug"]),
         (["doctor", "--data-dir", "elsewhere"], "deployments.commands.doctor", ["elsewhere"]),
