@@ -36,6 +36,7 @@ _BY_STATUS: Mapping[int, tuple[str, str]] = {
     503: ("SERVICE_UNAVAILABLE", "Try again later"),
 }
 _RULES: Mapping[str, str] = {"missing": "REQUIRED", "extra_forbidden": "UNKNOWN_FIELD", "json_invalid": "JSON_INVALID"}
+_MESSAGES: Mapping[str, str] = {"extra_forbidden": "unknown field; remove it or correct its name"}
 _PLACES = ("body", "query", "path", "header", "cookie")
 _CONFLICTS = ("23505", "23503", "23P01")  # unique, foreign key, exclusion
 _LAST_SECONDS = {"Retry-After": "5"}
@@ -142,7 +143,8 @@ def _detail(item: Mapping[str, Any]) -> Problem:
     if location and location[0] in _PLACES:
         location = location[1:]
     code = _RULES.get(item["type"], str(item["type"]).upper())
-    return Problem(path=json_path(location), code=code, message=str(item["msg"]).removeprefix("Value error, "))
+    message = _MESSAGES.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ")
+    return Problem(path=json_path(location), code=code, message=message)
 
 
 def _allowed_methods(request: Request) -> list[str]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, select, text
 from sqlmodel import col
 
-from platform_api.db.conditions import contains_text, in_project, public_or_owned
+from platform_api.db.conditions import asked_for, in_project, public_or_owned
 from platform_api.db.enums import ResourceStatus
 from platform_api.db.lineage import lineage, next_version
 from platform_api.db.models import Agent, AgentVersion, Workflow, WorkflowStep
@@ -58,20 +58,8 @@ class AgentRepository(Repository[Agent]):
     def filtered(self, filters: AgentFilters, within: Reach) -> Select[Any]:
         """The rows `within` reach that `filters` ask for."""
         visible = (in_project(Agent, within.project_id), public_or_owned(Agent, within.user_id))
-        statement = self.query().where(*visible)
-        if filters.type:
-            statement = statement.where(col(Agent.type).in_(filters.type))
-        if filters.status:
-            statement = statement.where(col(Agent.status).in_(filters.status))
-        if filters.tags:
-            statement = statement.where(col(Agent.tags).contains(list(filters.tags)))
-        if filters.is_public is not None:
-            statement = statement.where(col(Agent.is_public).is_(filters.is_public))
-        if filters.project_id is not None:
-            statement = statement.where(col(Agent.project_id) == filters.project_id)
-        if filters.search:
-            statement = statement.where(contains_text(filters.search, col(Agent.name), col(Agent.description)))
-        return statement
+        statement = self.query().where(*visible, *asked_for(Agent, filters))
+        return statement.where(col(Agent.type).in_(filters.type)) if filters.type else statement
 
     async def by_ids(self, ids: Iterable[UUID]) -> list[Agent]:
         """Those of `ids` that exist, in no order."""

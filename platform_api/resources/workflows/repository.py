@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from flows.states import OPEN, StepStatus, is_final
-from platform_api.db.conditions import contains_text, in_project, public_or_owned
+from platform_api.db.conditions import asked_for, in_project, public_or_owned
 from platform_api.db.enums import ResourceStatus, TenantRole
 from platform_api.db.lineage import next_version
 from platform_api.db.models import (
@@ -47,20 +47,10 @@ class WorkflowRepository(Repository[Workflow]):
     def filtered(self, filters: WorkflowFilters, within: Reach) -> Select[Any]:
         """The rows `within` reach that `filters` ask for."""
         visible = (in_project(Workflow, within.project_id), public_or_owned(Workflow, within.user_id))
-        statement = self.query().where(*visible)
-        if filters.status:
-            statement = statement.where(col(Workflow.status).in_(filters.status))
-        if filters.tags:
-            statement = statement.where(col(Workflow.tags).contains(list(filters.tags)))
-        if filters.schedule_enabled is not None:
-            statement = statement.where(col(Workflow.schedule_enabled).is_(filters.schedule_enabled))
-        if filters.is_public is not None:
-            statement = statement.where(col(Workflow.is_public).is_(filters.is_public))
-        if filters.project_id is not None:
-            statement = statement.where(col(Workflow.project_id) == filters.project_id)
-        if filters.search:
-            statement = statement.where(contains_text(filters.search, col(Workflow.name), col(Workflow.description)))
-        return statement
+        statement = self.query().where(*visible, *asked_for(Workflow, filters))
+        if filters.schedule_enabled is None:
+            return statement
+        return statement.where(col(Workflow.schedule_enabled).is_(filters.schedule_enabled))
 
     async def taken_slugs(self, wanted: str) -> set[str]:
         """Slugs that start with `wanted`. Until the transaction ends nobody else of the tenant can take one."""

@@ -135,6 +135,7 @@ class TestRegister:
         body = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD, "fullName": "Ada", field: "ADMIN"}
         error = error_of(await client.post("/api/v1/auth/register", json=body), 400, "VALIDATION_ERROR")
         assert [(each["path"], each["code"]) for each in error["details"]] == [(field, "UNKNOWN_FIELD")]
+        assert error["details"][0]["message"] == "unknown field; remove it or correct its name"
 
 
 @pytest.mark.case(6)
