@@ -42,7 +42,7 @@ def materialise(plan: DataPlan, config: DataConfig, staged: Path, stop: StopSign
         _write_table(plan, staged, stop)
         table = pl.scan_parquet(staged, glob=False)
         checks = _run_checks(plan, config, table)
-        return _described(table, plan.schema, checks)
+        return _shown(table, plan.schema, checks)
     except BaseException:
         staged.unlink(missing_ok=True)
         raise
@@ -100,6 +100,13 @@ def require_passed(records: list[dict[str, Any]]) -> None:
     """Raises `DataFailed` if a check of severity ERROR did not pass; all records are in its details."""
     if any(not record["passed"] and record["severity"] == "ERROR" for record in records):
         raise DataFailed(f"the data breaks {summary(records)}", path="checks", details={"checks": records})
+
+
+def _shown(table: pl.LazyFrame, schema: pl.Schema, checks: list[dict[str, Any]]) -> Materialised:
+    try:
+        return _described(table, schema, checks)
+    except POLARS_FAILURES as error:
+        raise failed_at("result", "showing it as JSON", error) from error
 
 
 def _described(table: pl.LazyFrame, schema: pl.Schema, checks: list[dict[str, Any]]) -> Materialised:

@@ -11,6 +11,7 @@ _NOISE = (
     "\n\nResolved plan until failure",
     "\n\nThis error occurred",
     "\n\nYou might want to try",
+    "\n\nYou may want to try",
     "\n\nConsider ",
     "\n\nDebug source",
     "\n\nCaused by",

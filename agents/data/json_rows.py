@@ -18,7 +18,35 @@ _SAFE_INTEGER = 2**63
 
 def json_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
     """One object per row; whole numbers beyond 64 bits become text."""
+    try:
+        return _rows(frame)
+    except (ValueError, OverflowError):  # times beyond what Python's can hold
+        seconds = (
+            pl.col(name).dt.total_seconds(fractional=True) for name, kind in frame.schema.items() if _is_span(kind)
+        )
+        counted = frame.with_columns(seconds)
+        return _rows(counted.cast({name: _as_text(kind) for name, kind in counted.schema.items()}))
+
+
+def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
     return [{name: json_value(value) for name, value in row.items()} for row in frame.iter_rows(named=True)]
+
+
+def _is_span(kind: pl.DataType) -> bool:
+    return isinstance(kind, pl.Duration)
+
+
+def _as_text(kind: pl.DataType) -> pl.DataType:
+    """The same type with texts in the place of times."""
+    match kind:
+        case pl.List():
+            return pl.List(_as_text(kind.inner))  # type: ignore[arg-type]  # an instance, as columns have
+        case pl.Array():
+            return pl.List(_as_text(kind.inner))  # type: ignore[arg-type]
+        case pl.Struct():
+            return pl.Struct([pl.Field(field.name, _as_text(field.dtype)) for field in kind.fields])  # type: ignore[arg-type]
+        case _:
+            return pl.String() if kind.is_temporal() else kind
 
 
 def json_value(value: Any) -> Any:

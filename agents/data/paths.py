@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.data.formats import path_fault
+from agents.data.patterns import matching_files
 from agents.data.suggestions import did_you_mean
 from agents.errors import InputInvalid
 
 MAX_FILES = 10_000
+MAX_SEEN = 1_000_000
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -76,17 +78,18 @@ def _split_pattern(base: Path) -> tuple[Path, str]:
 
 def _bounded(folder: Path, pattern: str, path: str) -> list[Path]:
     """Files only, without hidden ones: those are half-written."""
+    found: list[Path] = []
     try:
-        found = [file for file in folder.glob(pattern) if file.is_file() and not _is_hidden(file.relative_to(folder))]
-    except (ValueError, NotImplementedError, re.error) as error:
+        for seen, file in enumerate(matching_files(folder, Path(pattern).parts)):
+            if seen >= MAX_SEEN:
+                raise _refused(path, f"more than {MAX_SEEN} files would have to be looked at")
+            if file is not None:
+                found.append(file)
+            if len(found) > MAX_FILES:
+                raise _refused(path, f"names more than {MAX_FILES} files, which are read at once at most")
+    except (ValueError, re.error) as error:
         raise _refused(path, f"no usable pattern: {error}") from error
-    if len(found) > MAX_FILES:
-        raise _refused(path, f"names {len(found)} files; at most {MAX_FILES} are read at once")
     return sorted(found)
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _inside(file: Path, roots: Sequence[Path], path: str) -> Path:

@@ -12,6 +12,7 @@ from agents.data.config import DataConfig, parse_config
 from agents.data.expressions import require_columns
 from agents.data.failures import POLARS_FAILURES, ColumnMissing, OperationRefused, failed_at
 from agents.data.lazy import Stage
+from agents.data.nesting import require_shallow
 from agents.data.partitions import require_folder_names
 from agents.data.quality import AnyCheck
 from agents.data.reading import SourceReader
@@ -59,7 +60,7 @@ def make_plan(config: DataConfig, reader: SourceReader, stop: StopSignal) -> Dat
         try:
             frame = operation.apply(stages[-1].frame, _OperationTables(reader, path, stop))
             frame = stop.checkpoint(frame, sees_all_rows=operation.explodes) if operation.multiplies else frame
-            frame.collect_schema()
+            require_shallow(frame.collect_schema())
         except AgentError:
             raise
         except _REFUSALS as error:

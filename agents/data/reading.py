@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from agents.context import AgentContext
 from agents.data.addresses import is_object, label_of
-from agents.data.failures import POLARS_FAILURES, ColumnMissing, failed_at
+from agents.data.failures import POLARS_FAILURES, ColumnMissing, OperationRefused, failed_at
 from agents.data.formats import FORMATS, SUFFIXES, FileFormat, Reading, format_of
 from agents.data.lazy import LAZY, LazyTable
+from agents.data.nesting import require_shallow
 from agents.data.paths import find_files, stamp_of
 from agents.data.remote.objects import reason_of
 from agents.data.remote.tables import Ready, RemoteTables
@@ -82,10 +83,10 @@ class SourceReader:
         """Opens a source; its columns are known then, its rows unread. Raises `AgentError` that names `path`."""
         try:
             frame = self._open(source, path)
-            frame.collect_schema()
+            require_shallow(frame.collect_schema())
         except InputInvalid as error:
             raise InputInvalid(f"{path}: {error.message}", code=error.code, path=path, hint=error.hint) from error
-        except (*POLARS_FAILURES, ColumnMissing) as error:
+        except (*POLARS_FAILURES, ColumnMissing, OperationRefused) as error:
             raise failed_at(path, "", _in_words(error, source)) from error
         return self._stop.checkpoint(frame)
 

@@ -12,6 +12,7 @@ from agents.data.excel import read_sheet
 from agents.data.expressions import require_columns
 from agents.data.failures import POLARS_FAILURES, polars_reason
 from agents.data.formats import FileFormat, Reading
+from agents.data.nesting import TOO_DEEP, is_too_deep
 from agents.errors import InputInvalid
 
 CSV_ROWS_LOOKED_AT = 10_000
@@ -60,6 +61,8 @@ def rows_table(rows: Sequence[Any], types: Mapping[str, str]) -> pl.LazyFrame:
     if wrong is not None:
         message = f"row {wrong} is no JSON object; rows are objects: column name to value"
         raise InputInvalid(message)
+    if any(is_too_deep(value) for row in rows for value in row.values() if isinstance(value, list | dict)):
+        raise InputInvalid(TOO_DEEP)
     try:
         frame = pl.DataFrame(rows, infer_schema_length=None, orient="row") if rows else pl.DataFrame()
     except POLARS_FAILURES as error:

@@ -11,9 +11,11 @@ from agents.data.excel import write_workbook
 from agents.data.failures import POLARS_FAILURES, OperationRefused, failed_at
 from agents.data.partitions import write_partitions
 from agents.data.sinks import FileSink, UrlSink
+from agents.data.suggestions import listed
 from agents.errors import DataFailed
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Spreadsheets of East Asia take the wide signs for the narrow ones."""
 
 
 def write_format(table: Path, sink: UrlSink, target: Path) -> int:
@@ -54,6 +56,7 @@ def _write(table: Path, sink: FileSink | UrlSink, path: Path) -> None:
         return
     match sink.kind:
         case "csv":
+            _require_flat(frame.collect_schema())
             rows = _without_formulas(frame) if sink.escape_formulas else frame
             rows.sink_csv(path, separator=sink.separator, engine="streaming", check_extension=False)
         case "ndjson":
@@ -66,6 +69,15 @@ def _write(table: Path, sink: FileSink | UrlSink, path: Path) -> None:
             write_workbook(frame, path)
         case _:
             shutil.copyfile(table, path)
+
+
+def _require_flat(schema: pl.Schema) -> None:
+    nested = [name for name, kind in schema.items() if kind.is_nested()]
+    if nested:
+        message = (
+            f"CSV has no place for the lists or objects in {listed(nested)}; write json or parquet, or unnest them"
+        )
+        raise OperationRefused(message)
 
 
 def _write_json(frame: pl.LazyFrame, path: Path) -> None:

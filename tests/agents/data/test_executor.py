@@ -285,6 +285,13 @@ async def test_a_run_leaves_the_event_loop_free(run: Run, numbers_file: Path) ->
     assert turns > 10
 
 
+@pytest.mark.parametrize("number", [2**31 - 1, 3_000_000_000])
+async def test_a_day_that_no_calendar_has_is_a_failure_of_the_data(run: Run, number: int) -> None:
+    days = {"source": {"rows": [{"d": number}]}, "operations": [{"op": "cast", "columns": {"d": "date"}}]}
+    with pytest.raises(DataFailed):
+        await run(days)
+
+
 async def test_failures_are_always_typed(run: Run) -> None:
     rows = [{"a": 1, "b": [1, 2]}, {"a": "x", "b": {"c": 1}}]
     with pytest.raises(AgentError) as caught:

@@ -56,3 +56,18 @@ def test_a_preview_cuts_long_cells_of_any_kind() -> None:
     assert shown["text"] == "x" * 500 + "…"
     assert shown["list"] == list(range(20))
     assert len(shown["object"]["text"]) == 501
+
+
+@pytest.mark.parametrize("kind", [pl.Date(), pl.Datetime("us"), pl.Datetime("ms", "UTC")])
+def test_times_beyond_those_of_python_are_texts(kind: pl.DataType) -> None:
+    number = {"Date": 4_000_000, "us": 2**60, "ms": 2**50}[getattr(kind, "time_unit", "Date")]
+    column = pl.Series("t", [number]).cast(kind)
+    nested = pl.DataFrame([column, column.implode().alias("list"), column.to_frame().to_struct("object")])
+    (row,) = json_rows(nested)
+    assert int(row["t"].partition("-")[0].lstrip("+")) > 9_999
+    assert (row["list"], row["object"]) == ([row["t"]], {"t": row["t"]})
+
+
+def test_durations_beyond_those_of_python_are_seconds_as_ever() -> None:
+    frame = pl.DataFrame({"d": pl.Series([2**62]).cast(pl.Duration("ms"))})
+    assert json_rows(frame) == [{"d": 2**62 / 1_000}]

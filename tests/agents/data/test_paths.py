@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from agents.data import paths
 from agents.data.paths import find_files, place_file
 from agents.errors import InputInvalid
+from tests.fixtures.cost import spent
 
 pytestmark = pytest.mark.case(20)
 
@@ -45,6 +47,41 @@ def test_a_relative_path_is_looked_up_in_each_root(roots: list[Path]) -> None:
 )
 def test_patterns_give_sorted_files_without_hidden_ones(roots: list[Path], pattern: str, names: list[str]) -> None:
     assert [file.name for file in find_files(pattern, roots)] == names
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [("**/**/**/**/**/**/**/**/**/*.csv", 17), ("*/**/*/**/*/**/x.csv", 12), ("*a*a*a*a*a*a*a*a*b/**", 0)],
+)
+def test_a_pattern_costs_one_walk(roots: list[Path], pattern: str, matches: int) -> None:
+    folder = roots[0]
+    for number in range(14):
+        folder = folder / f"{'a' * 40}{number}"
+        folder.mkdir()
+        (folder / "x.csv").touch()
+    with spent() as cost:
+        try:
+            found = find_files(pattern, roots)
+        except InputInvalid:
+            found = []
+    assert cost.seconds < 1
+    assert len(found) == matches
+
+
+def test_links_between_folders_are_followed_where_they_cannot_lead_round(roots: list[Path]) -> None:
+    (roots[0] / "sub" / "round").symlink_to(roots[0])
+    (roots[0] / "also").symlink_to(roots[0] / "sub")
+    assert find_files("al*/c.csv", roots) == [roots[0] / "sub" / "c.csv"]
+    assert [file.name for file in find_files("**/c.csv", roots)] == ["c.csv"]
+
+
+def test_no_more_is_looked_at_than_can_be_read(roots: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "MAX_FILES", 2)
+    with pytest.raises(InputInvalid, match="names more than 2 files"):
+        find_files("**/*.csv", roots)
+    monkeypatch.setattr(paths, "MAX_SEEN", 1)
+    with pytest.raises(InputInvalid, match="more than 1 files would have to be looked at"):
+        find_files("*x.csv", roots)
 
 
 def test_an_absolute_path_is_allowed_inside_a_root(roots: list[Path]) -> None:

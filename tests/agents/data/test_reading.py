@@ -1,10 +1,11 @@
+import json
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from agents.errors import DataFailed, InputInvalid
+from agents.errors import AgentError, DataFailed, InputInvalid
 from tests.agents.data.conftest import FolderDatasets, Run
 
 ROWS = [{"a": 1, "b": "x"}, {"a": 2, "b": None}]
@@ -124,3 +125,20 @@ async def test_a_missing_input_of_a_join_is_named_with_its_place(run: Run) -> No
     with pytest.raises(InputInvalid, match="there are: source, weather") as caught:
         await run({"operations": [join]}, source=ROWS, weather=ROWS)
     assert caught.value.path == "operations[0].with"
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [{"x": value}]
+    return value
+
+
+async def test_what_is_nested_too_deep_is_refused_wherever_it_comes_from(run: Run, data_root: Path) -> None:
+    fine, deep = [{"a": nested(30)}], [{"a": nested(33)}]
+    (data_root / "deep.json").write_text(json.dumps(deep))
+    (data_root / "deep.ndjson").write_text(json.dumps(deep[0]))
+    assert (await run({"source": {"rows": fine}, "operations": []})).output["data"] == fine
+    for source in ({"rows": deep}, {"path": "deep.json"}, {"path": "deep.ndjson"}, {"rows": [{"a": nested(20_000)}]}):
+        with pytest.raises(AgentError, match="source: lists and objects lie more than 64 deep in each other"):
+            await run({"source": source, "operations": []})

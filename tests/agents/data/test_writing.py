@@ -1,3 +1,4 @@
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 
 from agents.data import writing
+from agents.data.writing import FORMULA_STARTS
 from agents.errors import DataFailed, InputInvalid
 from tests.agents.data.conftest import FolderDatasets, Run
 
@@ -52,6 +54,13 @@ async def test_formulas_become_text_in_csv(run: Run, data_root: Path) -> None:
     assert (data_root / "raw.csv").read_text() == "=h,n\n=cmd(),-1\n"
 
 
+@pytest.mark.parametrize("start", FORMULA_STARTS)
+async def test_no_text_begins_like_a_formula(run: Run, data_root: Path, start: str) -> None:
+    await run(config([{f"{start}a": f"{start}1", "safe": f" {start}"}], path="t.csv"))
+    with (data_root / "t.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [[f"'{start}a", "safe"], [f"'{start}1", f" {start}"]]
+
+
 async def test_an_old_file_is_replaced_or_kept(run: Run, data_root: Path) -> None:
     (data_root / "t.csv").write_text("old")
     with pytest.raises(DataFailed, match="exists"):
@@ -80,7 +89,7 @@ async def test_a_failure_leaves_the_old_file_and_nothing_half_written(
 
 
 async def test_nested_columns_do_not_fit_into_csv(run: Run, data_root: Path) -> None:
-    with pytest.raises(DataFailed, match="CSV format does not support nested data"):
+    with pytest.raises(DataFailed, match="CSV has no place for the lists or objects in a; write json or parquet"):
         await run(config([{"a": [1]}], path="t.csv"))
     assert left_behind(data_root) == []
     assert not (data_root / "t.csv").exists()
