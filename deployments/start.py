@@ -1,6 +1,10 @@
-"""`python -m deployments.start MODULE …` is `python -m MODULE …`, loaded faster: for processes that load much."""
+"""`python -m deployments.start MODULE …` is `python -m MODULE …`, loaded faster: for processes that load much.
+
+With `--when FD` before the module it goes on only when that descriptor, a pipe's, has come to its end.
+"""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 
@@ -10,8 +14,15 @@ from deployments.loading import loading
 def main() -> int:
     """Goes on as the `main` of the module, whose command line is what follows its name."""
     del sys.argv[0]
+    gate = None
+    if sys.argv[0] == "--when":
+        gate = int(sys.argv[1])
+        del sys.argv[:2]
     with loading():
         run = command(sys.argv[0])
+    if gate is not None:
+        os.read(gate, 1)
+        os.close(gate)
     return run()
 
 

@@ -13,7 +13,13 @@ from deployments.local.process import describe_exit
 
 
 async def run_once(
-    name: str, arguments: tuple[str, ...], environment: Mapping[str, str], *, log: RotatingLog, guard: Guard | None
+    name: str,
+    arguments: tuple[str, ...],
+    environment: Mapping[str, str],
+    *,
+    descriptors: tuple[int, ...] = (),
+    log: RotatingLog,
+    guard: Guard | None,
 ) -> bytes:
     """Runs to the end and returns the standard output; standard error goes to the log.
 
@@ -25,6 +31,7 @@ async def run_once(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=dict(environment),
+        pass_fds=descriptors,
         start_new_session=True,
     )
     if guard is not None:

@@ -8,11 +8,10 @@ from deployments.local.errors import ServiceFailed
 from deployments.local.guard import Guard
 from deployments.local.logs import RotatingLog
 from deployments.local.once import run_once
-from deployments.local.services import START, Blueprint, platform_environment
+from deployments.local.services import Blueprint, platform_environment, started
 from deployments.local.supervisor import Reporter
 
 NAME = "Schema and seed"
-COMMAND = (*START, "deployments.commands.prepare")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +22,18 @@ class Prepared:
     generated_password: str | None
 
 
+def arguments(plan: Blueprint) -> tuple[str, ...]:
+    """The command line of migrations and seed."""
+    return (*started(plan.database), "deployments.commands.prepare")
+
+
 async def prepare(plan: Blueprint, log: RotatingLog, guard: Guard | None, reporter: Reporter) -> Prepared:
-    """Brings the database up to date. Raises `ServiceFailed` with the end of the log."""
+    """Brings the database up to date as soon as it is there. Raises `ServiceFailed` with the end of the log."""
     reporter.starting(NAME)
     began = time.monotonic()
-    output = await run_once(NAME, COMMAND, platform_environment(plan), log=log, guard=guard)
+    output = await run_once(
+        NAME, arguments(plan), platform_environment(plan), descriptors=(plan.database.descriptor,), log=log, guard=guard
+    )
     try:
         content = json.loads(output)
         prepared = Prepared(

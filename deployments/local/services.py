@@ -9,6 +9,7 @@ from pathlib import Path
 import deployments
 from deployments.local.environment import composed
 from deployments.local.files import DataFolder
+from deployments.local.gate import Gate
 from deployments.local.ports import LOOPBACK, port_of
 from deployments.local.probes import announced, answers, both
 from deployments.local.process import Command
@@ -19,7 +20,8 @@ UNHURRIED = {
 }
 """Rounds of Prefect's server that cost CPU each 5 s for what nobody waits for; who sets them otherwise is heard."""
 
-START = (sys.executable, "-m", "deployments.start")
+READY_SECONDS = 120.0
+"""How long a process may take until it is ready, with what it waits for."""
 PACKAGED_DATA = Path(deployments.__file__).parent / "demo" / "data"
 DATABASES = ("turbocat", "prefect")
 
@@ -36,6 +38,10 @@ class Blueprint:
     """None when `PREFECT_API_URL` names a server that runs elsewhere."""
     database_url: str
     prefect_database_url: str | None = None
+    database: Gate
+    """Open when both databases are there."""
+    schema: Gate
+    """Open when migrations and seed are done."""
     extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -52,6 +58,11 @@ class Blueprint:
     def prefect_url(self) -> str:
         """Where the UI is: beside the API."""
         return self.given.get("TURBOCAT_PREFECT_UI_URL") or self.prefect_api_url.removesuffix("/api")
+
+
+def started(when: Gate) -> tuple[str, ...]:
+    """The beginning of the command line of a process that loads at once and goes on when the gate is open."""
+    return (sys.executable, "-m", "deployments.start", "--when", str(when.descriptor))
 
 
 def platform_environment(plan: Blueprint) -> dict[str, str]:
@@ -90,10 +101,11 @@ def api_command(plan: Blueprint) -> Command:
     descriptor = plan.api_socket.fileno()
     return Command(
         name="API",
-        arguments=(*START, "deployments.commands.api", "--fd", str(descriptor)),
+        arguments=(*started(plan.schema), "deployments.commands.api", "--fd", str(descriptor)),
         environment=platform_environment(plan),
         ready=answers(port_of(plan.api_socket), "/ready"),
-        descriptors=(descriptor,),
+        ready_seconds=READY_SECONDS,
+        descriptors=(descriptor, plan.schema.descriptor),
     )
 
 
@@ -103,10 +115,11 @@ def prefect_command(plan: Blueprint) -> Command:
     descriptor = plan.prefect_socket.fileno()
     return Command(
         name="Prefect",
-        arguments=(*START, "deployments.commands.prefect_server", "--fd", str(descriptor)),
+        arguments=(*started(plan.database), "deployments.commands.prefect_server", "--fd", str(descriptor)),
         environment=prefect_environment(plan),
         ready=answers(port_of(plan.prefect_socket), "/api/health", auth=plan.keys["PREFECT_API_AUTH_STRING"]),
-        descriptors=(descriptor,),
+        ready_seconds=READY_SECONDS,
+        descriptors=(descriptor, plan.database.descriptor),
     )
 
 
@@ -114,12 +127,13 @@ def worker_command(plan: Blueprint) -> Command:
     """The worker; ready when it takes runs and the API's health check sees it."""
     return Command(
         name="worker",
-        arguments=(*START, "deployments.worker"),
+        arguments=(*started(plan.schema), "deployments.worker"),
         environment=platform_environment(plan),
         ready=both(announced(plan.folder.worker), answers(port_of(plan.api_socket), "/health")),
-        ready_seconds=120.0,
+        ready_seconds=READY_SECONDS,
         probe_pause_seconds=0.3,
         grace_seconds=10.0,
+        descriptors=(plan.schema.descriptor,),
     )
 
 

@@ -1,10 +1,10 @@
 """The one-command stack: what is started in which order, and what is left when it ends (nothing).
 
 1. the folder, its lock, the keys and the sockets: whatever can be refused is refused before anything runs
-2. PostgreSQL
-3. Prefect's server beside migrations and seed; then API and worker, which find their sockets open already: what they
-   ask a server that is still starting waits in its queue
-4. `stack.json` and the URLs; from now on the supervisor keeps it alive until a signal, or a part that stays down
+2. all at once, since what takes time is to load: Prefect's server, migrations and seed, which wait for PostgreSQL then;
+   API and worker, which wait for the seed. Sockets are open already: what is asked of a server that is still starting
+   waits in its queue
+3. `stack.json` and the URLs; from now on the supervisor keeps it alive until a signal, or a part that stays down
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from typing import Any
 from deployments.local.database import PostgresService
 from deployments.local.errors import StackError
 from deployments.local.files import DataFolder, write_json
+from deployments.local.gate import Gate
 from deployments.local.guard import Guard
 from deployments.local.keys import load_or_generate
 from deployments.local.logs import RotatingLog
@@ -66,6 +67,7 @@ class Stack:
         self._reporter = reporter
         self._supervisor = Supervisor(reporter)
         self._sockets: list[socket.socket] = []
+        self._database, self._schema = Gate(), Gate()
 
     async def run(self, stop: asyncio.Event, announce: Callable[[dict[str, Any], Prepared], None]) -> None:
         """Returns after `stop` is set and everything has ended. Raises `StackError` when a part does not stay up."""
@@ -77,6 +79,8 @@ class Stack:
             await self._supervisor.stop()
             for listener in self._sockets:
                 listener.close()
+            for gate in (self._database, self._schema):
+                gate.close()
 
     def kill(self) -> None:
         """Ends every process at once; `run` then returns quickly."""
@@ -87,7 +91,7 @@ class Stack:
         api_socket = self._listen(self._options.api_port, "--api-port")
         own_prefect = "PREFECT_API_URL" not in self._given
         prefect_socket = self._listen(self._options.prefect_port, "--prefect-port") if own_prefect else None
-        database_url, prefect_database_url = await self._databases(own_prefect)
+        cluster, database_url, prefect_database_url = self._databases(own_prefect)
         plan = Blueprint(
             folder=self._folder,
             given=self._given,
@@ -96,8 +100,10 @@ class Stack:
             prefect_socket=prefect_socket,
             database_url=database_url,
             prefect_database_url=prefect_database_url,
+            database=self._database,
+            schema=self._schema,
         )
-        prepared = await self._start_processes(plan)
+        prepared = await self._start(cluster, plan)
         state = described(plan)
 
         def ready() -> None:
@@ -112,18 +118,19 @@ class Stack:
         self._sockets.append(listener)
         return listener
 
-    async def _databases(self, own_prefect: bool) -> tuple[str, str]:
-        """The URLs of both databases; the embedded cluster is started when one of them is needed from it."""
+    def _databases(self, own_prefect: bool) -> tuple[PostgresService | None, str, str]:
+        """The URLs of both databases, and the embedded cluster when one of them is to be had from it."""
         given = self._given.get("DATABASE_URL")
         given_prefect = self._given.get("PREFECT_SERVER_DATABASE_CONNECTION_URL")
         if given and (given_prefect or not own_prefect):
-            return given, given_prefect or ""
+            return None, given, given_prefect or ""
         cluster = PostgresService(self._folder.database, guard=self._guard)
-        self._supervisor.add(cluster)
-        await self._supervisor.start(cluster.name)
-        return given or cluster.url("turbocat"), given_prefect or cluster.url("prefect", "postgresql+asyncpg")
+        prefect_url = given_prefect or cluster.url("prefect", "postgresql+asyncpg")
+        return cluster, given or cluster.url("turbocat"), prefect_url
 
-    async def _start_processes(self, plan: Blueprint) -> Prepared:
+    async def _start(self, cluster: PostgresService | None, plan: Blueprint) -> Prepared:
+        if cluster is not None:
+            self._supervisor.add(cluster)
         if plan.prefect_socket is not None:
             self._add(prefect_command(plan))
         self._add(api_command(plan))
@@ -131,12 +138,17 @@ class Stack:
         log = RotatingLog(self._folder.logs / "prepare.log")
         try:
             async with asyncio.TaskGroup() as group:
+                starting = None if cluster is None else group.create_task(self._supervisor.start(cluster.name))
                 if plan.prefect_socket is not None:
                     group.create_task(self._supervisor.start("Prefect"))
                 preparation = group.create_task(prepare(plan, log, self._guard, self._reporter))
-                await preparation
-                group.create_task(self._supervisor.start("API"))
                 group.create_task(self._supervisor.start("worker"))
+                group.create_task(self._supervisor.start("API"))
+                if starting is not None:
+                    await starting
+                self._database.open()
+                await preparation
+                self._schema.open()
         except* StackError as errors:
             raise first_of(errors) from None
         return preparation.result()

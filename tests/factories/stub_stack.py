@@ -46,6 +46,6 @@ if __name__ == "__main__":
     stack.worker_command = stand_in(services.worker_command, "STUB_WORKER", IDLE, first=TAKES_RUNS)
     if "STUB_SOURCES" in inherited():
         sources.source_folders = lambda: (Path(inherited()["STUB_SOURCES"]),)
-    preparation.COMMAND = python(inherited().get("STUB_PREPARE", PREPARED))
+    preparation.arguments = lambda plan: python(inherited().get("STUB_PREPARE", PREPARED))
     sys.argv[0] = "turbocat"
     cli.main()

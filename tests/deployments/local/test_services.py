@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments.local.files import DataFolder
+from deployments.local.gate import Gate
 from deployments.local.services import Blueprint, prefect_environment
 
 LATE_RUNS = "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS"
@@ -24,5 +25,7 @@ def test_prefects_server_takes_its_time_unless_it_is_told_otherwise(
             prefect_socket=prefect,
             database_url="postgresql://",
             prefect_database_url="postgresql+asyncpg://",
+            database=Gate(),
+            schema=Gate(),
         )
         assert prefect_environment(plan)[LATE_RUNS] == told
