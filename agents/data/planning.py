@@ -59,7 +59,8 @@ def make_plan(config: DataConfig, reader: SourceReader, stop: StopSignal) -> Dat
         path = f"operations[{index}]"
         try:
             frame = operation.apply(stages[-1].frame, _OperationTables(reader, path, stop))
-            frame = stop.checkpoint(frame, sees_all_rows=operation.explodes) if operation.multiplies else frame
+            if operation.multiplies or operation.grows:
+                frame = stop.checkpoint(frame, sees_all_rows=operation.explodes)
             require_shallow(frame.collect_schema())
         except AgentError:
             raise

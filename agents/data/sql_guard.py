@@ -17,6 +17,9 @@ MAX_OPERATORS = 500
 MAX_GROWTH = 12.0
 """Binary logarithm of how often the innermost part may be repeated in the parsed plan."""
 
+MAX_PADDING = 10_000
+
+_PADS = ("lpad", "rpad")
 _READERS = re.compile(
     r"(read|scan)_(csv|parquet|ipc|json|ndjson|feather|arrow|avro|excel|ods|delta|iceberg|database|lines)"
 )
@@ -76,6 +79,7 @@ def _checked_tokens(text: str) -> list[Token]:
     _refuse_readers(text)
     tokens = tokens_of(text)
     _refuse_bombs(tokens)
+    _refuse_padding(tokens)
     return tokens
 
 
@@ -101,6 +105,21 @@ def _refuse_bombs(tokens: Sequence[Token]) -> None:
         if sum(open_growths) > MAX_GROWTH:
             message = "nested too deep; compute the inner parts as columns of their own first"
             raise BadSql(message)
+
+
+def _refuse_padding(tokens: Sequence[Token]) -> None:
+    """One call asks for its memory in one piece, at which no query can be stopped."""
+    pads = any(token.is_name and token.value.lower() in _PADS for token in tokens)
+    if pads and any(token.kind is TokenKind.NUMBER and _is_too_long(token.value) for token in tokens):
+        message = f"texts are padded to at most {MAX_PADDING} characters"
+        raise BadSql(message)
+
+
+def _is_too_long(number: str) -> bool:
+    try:
+        return float(number.replace("_", "")) > MAX_PADDING
+    except ValueError:
+        return True
 
 
 def _growth(before: Token, token: Token) -> float:

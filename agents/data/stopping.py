@@ -13,6 +13,9 @@ from typing import TypeVar
 
 import polars as pl
 
+from agents.data.memory import MemoryLimit
+from agents.errors import LimitExceeded
+
 GRACE_SECONDS = 2.0
 """How long a cancelled step waits for its query. One that sorts a whole table at once may take longer; it then goes
 on until its next checkpoint, holding a thread, and its result is thrown away."""
@@ -25,18 +28,27 @@ class Stopped(Exception):
 
 
 class StopSignal:
-    """One per run."""
+    """One per run; it sets itself when the query takes too much memory."""
 
     def __init__(self) -> None:
         self._is_set = threading.Event()
+        self._memory = MemoryLimit()
+        self._excess: LimitExceeded | None = None
 
     def set(self) -> None:
         self._is_set.set()
 
     def check(self) -> None:
-        """Raises `Stopped` once the run is cancelled."""
+        """Raises `Stopped` once the run is cancelled, and `LimitExceeded` from the first excess on."""
         if self._is_set.is_set():
             raise Stopped
+        if self._excess is not None:
+            raise self._excess
+        try:
+            self._memory.check()
+        except LimitExceeded as excess:
+            self._excess = excess
+            raise
 
     def checkpoint(self, frame: pl.LazyFrame, *, sees_all_rows: bool = False) -> pl.LazyFrame:
         """The same table, whose query stops here when the signal is set.

@@ -6,6 +6,7 @@ import polars as pl
 from pydantic import Field
 
 from agents.data.expressions import Expression, require_columns, resolve_named
+from agents.data.failures import OperationRefused
 from agents.data.operations.base import Operation, Tables
 
 Aggregations = Annotated[dict[str, Expression], Field(min_length=1)]
@@ -39,6 +40,10 @@ class Reduce(Operation):
         return frame.select(resolve_named(self.aggregations, frame.collect_schema()))
 
 
+MAX_PIVOTED = 5_000
+"""Columns; the time that Polars takes grows with their square (seen with 2.1)."""
+
+
 class Pivot(Operation):
     """`{"op": "pivot", "index": ["dest"], "on": "origin", "columns": ["JFK"], "values": "delay", "aggregate": "mean"}`.
 
@@ -55,6 +60,7 @@ class Pivot(Operation):
 
     def apply(self, frame: pl.LazyFrame, tables: Tables) -> pl.LazyFrame:
         values = [self.values] if isinstance(self.values, str) else self.values
+        self._refuse_width(len(values))
         require_columns([*self.index, self.on, *values], frame.collect_schema())
         return frame.pivot(
             self.on,
@@ -64,6 +70,12 @@ class Pivot(Operation):
             aggregate_function=self.aggregate,
             maintain_order=True,
         )
+
+    def _refuse_width(self, values: int) -> None:
+        made = len(self.columns) * values
+        if made > MAX_PIVOTED:
+            message = f"it would make {made} columns; at most {MAX_PIVOTED}"
+            raise OperationRefused(message)
 
 
 class Unpivot(Operation):

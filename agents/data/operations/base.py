@@ -33,6 +33,11 @@ class Operation(DataModel):
         """Whether so many rows may come that a filter must not be merged into the operation; costs optimisations."""
         return False
 
+    @property
+    def grows(self) -> bool:
+        """Whether it may make values much longer than they were; a query is stoppable after it, too."""
+        return False
+
     op: str
 
     def sources(self) -> Mapping[str, AnySource]:

@@ -1,5 +1,6 @@
 """Operations on columns."""
 
+import re
 from typing import Annotated, Any, Literal
 
 import polars as pl
@@ -11,6 +12,9 @@ from agents.data.expressions import Expression, literal, require_columns, resolv
 from agents.data.failures import OperationRefused
 from agents.data.model import DataModel, refuse
 from agents.data.operations.base import Operation, Tables
+
+_JOINING = re.compile(r"\|\||concat|replace|pad", re.IGNORECASE)
+"""What makes long texts of short ones."""
 
 
 class Select(Operation):
@@ -86,6 +90,10 @@ class Map(Operation):
 
     op: Literal["map"]
     columns: dict[str, Expression] = Field(min_length=1)
+
+    @property
+    def grows(self) -> bool:
+        return any(_JOINING.search(text) for text in self.columns.values())
 
     def apply(self, frame: pl.LazyFrame, tables: Tables) -> pl.LazyFrame:
         return frame.with_columns(resolve_named(self.columns, frame.collect_schema()))

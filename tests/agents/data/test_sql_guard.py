@@ -167,3 +167,13 @@ def test_odd_spellings_are_refused_with_the_reason(sql: str, reason: str) -> Non
 def test_a_refused_table_is_told_what_there_is() -> None:
     with pytest.raises(BadSql, match='no table is called "x"; there are: self, planes'):
         check_query("SELECT * FROM x", ["self", "planes"])
+
+
+@pytest.mark.parametrize(
+    "call", ["LPAD(s, 2000000000, 'x')", "rpad(s, 1e9, ' ')", '"LPAD"(s, 10001)', "LPAD(s, 10_001)"]
+)
+def test_texts_are_not_padded_to_gigabytes(call: str) -> None:
+    with pytest.raises(BadSql, match="padded to at most 10000 characters"):
+        check_expression(call)
+    check_expression("LPAD(s, 10000, 'x') || RPAD(s, 5)")
+    check_expression("n > 2000000000")

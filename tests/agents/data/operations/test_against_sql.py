@@ -95,6 +95,23 @@ LAST: st.SearchStrategy[Move] = st.sampled_from(
             f"SELECT * FROM t WHERE NOT EXISTS (SELECT 1 FROM {OTHER} AS o WHERE o.k = t.k)",
         ),
         (
+            {**JOINED, "how": "full"},
+            f"SELECT COALESCE(t.k, o.k) AS k, a, b, n FROM t FULL JOIN {OTHER} AS o ON t.k = o.k",
+        ),
+        ({**JOINED, "how": "right"}, f"SELECT t.a, t.b, o.k, n FROM t RIGHT JOIN {OTHER} AS o ON t.k = o.k"),
+        (
+            {"op": "join", "with": JOINED["with"], "how": "cross"},
+            f"SELECT t.*, o.k AS k_right, n FROM t CROSS JOIN {OTHER} AS o",
+        ),
+        (
+            {"op": "concat", "with": [{"rows": [{"a": 1, "z": "q"}]}], "how": "diagonal"},
+            "SELECT k, a, b, NULL AS z FROM t UNION ALL SELECT NULL, 1, NULL, 'q'",
+        ),
+        (
+            {"op": "sql", "query": "SELECT DISTINCT k FROM self WHERE a IS NOT NULL"},
+            "SELECT DISTINCT k FROM t WHERE a IS NOT NULL",
+        ),
+        (
             {"op": "unpivot", "index": ["k"], "columns": ["a", "b"]},
             "SELECT k, 'a' AS variable, a AS value FROM t UNION ALL SELECT k, 'b', b FROM t",
         ),
