@@ -4,11 +4,12 @@ import asyncio
 import json
 import socket
 import time
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import docker
 from docker.models.containers import Container
 
 from agents.code.answer import AnswerReader
@@ -25,7 +26,8 @@ from agents.code.backend import (
 )
 from agents.code.canaries import PROBE_LIMITS, Silence, probed
 from agents.code.docker import engine
-from agents.code.docker.engine import Engine
+from agents.code.docker.calls import EngineCalls, unheard, within
+from agents.code.docker.engine import Connection, Engine
 from agents.code.docker.frames import BrokenFrames, Frames
 from agents.code.docker.place import EnginePlace
 from agents.code.harness.container import ANSWER, END, STDERR, STDOUT
@@ -33,6 +35,12 @@ from agents.code.harness.container import ANSWER, END, STDERR, STDOUT
 NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 REASONS = {"memory": Reason.MEMORY, "cpu": Reason.CPU, "disk": Reason.DISK}
 CHUNK_BYTES = 65_536
+CALL_SECONDS = 45.0
+"""Longer than an engine may take for one answer (`engine.ANSWER_SECONDS`), however slowly that comes."""
+START_SECONDS = 120.0
+"""Several answers, and the datasets are handed over."""
+SILENCE_SECONDS = 15.0
+LEAVING_SECONDS = 10.0
 NODE_CANARY = Program(language=Language.NODE, code="module.exports = async () => 1", input=None)
 
 
@@ -46,13 +54,16 @@ class DockerBackend:
 
     def __init__(self, place: EnginePlace) -> None:
         self._engine = Engine(place)
-        self._client: docker.DockerClient | None = None
-        self._connecting = asyncio.Lock()
+        self._calls = EngineCalls()
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[Connection] | None = None
+        self._left_behind: set[asyncio.Task[object]] = set()
 
     async def probe(self) -> Probe:
         """See `canaries`. Also removes what killed workers of this machine have left."""
         try:
-            await asyncio.to_thread(engine.sweep, await self._connected())
+            connection = await self._connected()
+            await self._calls.call(CALL_SECONDS, engine.sweep, connection.client)
         except SandboxUnavailable as error:
             return Probe(available=False, reason=str(error))
         found = await probed(self, frozenset({Language.PYTHON}))
@@ -61,36 +72,93 @@ class DockerBackend:
         return Probe(available=True, canaries=found.canaries, languages=found.languages | {Language.NODE})
 
     async def run(self, program: Program, limits: Limits, streams: Streams) -> Outcome:
-        """As `SandboxBackend.run`."""
-        began = time.monotonic()
-        client = await self._connected()
-        starting = asyncio.ensure_future(asyncio.to_thread(self._engine.start, client, program, limits))
+        """As `SandboxBackend.run`. What an engine that hangs does not remove in time is removed when it answers."""
+        connection = await self._connected()
         try:
-            container, attached = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            await asyncio.shield(_undo(starting))
+            return await self._run(connection, program, limits, streams)
+        except SandboxUnavailable:
+            self._forget(connection)
             raise
-        running = _Running(program, limits, streams)
-        try:
-            await running.follow(attached)
-            lost = running.report is None and running.reason is None
-            out_of_memory = lost and await asyncio.to_thread(engine.died_of_memory, container)
-        finally:
-            await asyncio.shield(_leave(container, attached))
-            running.close()
-        return running.outcome(out_of_memory=out_of_memory, wall_seconds=time.monotonic() - began)
 
     async def aclose(self) -> None:
         """Lets go of the connection."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            await asyncio.to_thread(client.close)
+        if self._connecting is not None:
+            await asyncio.wait([self._connecting], timeout=LEAVING_SECONDS)
+        if self._connection is not None:
+            self._forget(self._connection)
+        if self._left_behind:
+            await asyncio.wait(self._left_behind, timeout=LEAVING_SECONDS)
+        self._calls.close()
 
-    async def _connected(self) -> docker.DockerClient:
-        async with self._connecting:
-            if self._client is None:
-                self._client = await asyncio.to_thread(self._engine.connect)
-        return self._client
+    async def _run(self, connection: Connection, program: Program, limits: Limits, streams: Streams) -> Outcome:
+        began = time.monotonic()
+        container, attached = await self._started(connection, program, limits)
+        running = _Running(program, limits, streams)
+        try:
+            await running.follow(attached, partial(self._calls.call, CALL_SECONDS, engine.check, connection.client))
+            lost = running.report is None and running.reason is None
+            out_of_memory = lost and await self._calls.call(CALL_SECONDS, engine.died_of_memory, container)
+        finally:
+            await asyncio.shield(self._leave(container, attached))
+            running.close()
+        return running.outcome(out_of_memory=out_of_memory, wall_seconds=time.monotonic() - began)
+
+    async def _started(
+        self, connection: Connection, program: Program, limits: Limits
+    ) -> tuple[Container, socket.socket]:
+        starting = self._calls.begin(self._engine.start, connection, program, limits)
+        try:
+            return await within(START_SECONDS, starting)
+        except asyncio.CancelledError:
+            await asyncio.wait([self._undo(starting)], timeout=LEAVING_SECONDS)
+            raise
+        except SandboxUnavailable:
+            self._undo(starting)
+            raise
+
+    def _undo(self, starting: asyncio.Future[tuple[Container, socket.socket]]) -> asyncio.Task[object]:
+        """Removes the container of a start that nobody waits for, as soon as there is one."""
+
+        async def undo() -> None:
+            with suppress(SandboxUnavailable):
+                await self._leave(*await starting)
+
+        return self._behind(undo())
+
+    def _behind(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
+        """Does what nobody waits for but `aclose`."""
+        task = asyncio.create_task(work)
+        self._left_behind.add(task)
+        task.add_done_callback(self._left_behind.discard)
+        task.add_done_callback(unheard)
+        return task
+
+    async def _leave(self, container: Container, attached: socket.socket) -> None:
+        """The streams first: an engine that cannot get rid of output does not kill for a minute."""
+        attached.close()
+        await self._calls.call(CALL_SECONDS, engine.remove, container)
+
+    async def _connected(self) -> Connection:
+        """All that come while nobody is connected wait for one attempt, and get its error."""
+        if self._connection is not None:
+            return self._connection
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect())
+            self._connecting.add_done_callback(unheard)
+        return await asyncio.shield(self._connecting)
+
+    async def _connect(self) -> Connection:
+        try:
+            self._connection = await self._calls.call(CALL_SECONDS, self._engine.connect)
+            return self._connection
+        finally:
+            self._connecting = None
+
+    def _forget(self, connection: Connection) -> None:
+        """The next run connects anew: to an engine that is another one by then, or none."""
+        if self._connection is connection:
+            self._connection = None
+            self._behind(self._calls.call(CALL_SECONDS, connection.client.close))
 
     async def _runs_node(self) -> bool:
         outcome = await self.run(NODE_CANARY, PROBE_LIMITS, Silence())
@@ -112,14 +180,13 @@ class _Running:
         self._frames = Frames()
         self._answer = AnswerReader(self.limits, self.program.collect)
 
-    async def follow(self, attached: socket.socket) -> None:
+    async def follow(self, attached: socket.socket, check_engine: Callable[[], Awaitable[None]]) -> None:
         """Until the container's first process has reported, or is to be ended."""
         attached.setblocking(False)
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.limits.wall_seconds):
                 while self.report is None and self.reason is None:
-                    chunk = await loop.sock_recv(attached, CHUNK_BYTES)
+                    chunk = await _heard(attached, check_engine)
                     if not chunk:
                         return
                     for kind, payload in self._frames.feed(chunk):
@@ -171,12 +238,12 @@ class _Running:
             self.reason, self._what = Reason.OUTPUT, NAMES[kind]
 
 
-async def _leave(container: Container, attached: socket.socket) -> None:
-    """The streams first: an engine that cannot get rid of output does not kill for a minute."""
-    attached.close()
-    await asyncio.to_thread(engine.remove, container)
-
-
-async def _undo(starting: asyncio.Future[tuple[Container, socket.socket]]) -> None:
-    with suppress(SandboxUnavailable):
-        await _leave(*await starting)
+async def _heard(attached: socket.socket, check_engine: Callable[[], Awaitable[None]]) -> bytes:
+    """The next piece. A program may be silent for long; its engine may not: it would have kept the end to itself."""
+    receiving = asyncio.create_task(asyncio.get_running_loop().sock_recv(attached, CHUNK_BYTES))
+    try:
+        while not (await asyncio.wait([receiving], timeout=SILENCE_SECONDS))[0]:
+            await check_engine()
+        return receiving.result()
+    finally:
+        receiving.cancel()

@@ -1,4 +1,4 @@
-"""Containers for programs, by the engine's API. Everything here blocks: callers use a thread."""
+"""Containers for programs, by the engine's API. Everything here blocks: see `calls`."""
 
 import io
 import json
@@ -6,8 +6,10 @@ import os
 import socket
 import tarfile
 import tempfile
+import time
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -19,7 +21,9 @@ from docker.types import LogConfig, Ulimit
 
 from agents.code import machine
 from agents.code.backend import DATA_FOLDER, Limits, Program, SandboxUnavailable
+from agents.code.docker.calls import THREADS
 from agents.code.docker.place import EnginePlace
+from agents.code.docker.podman import is_podman, options_for_podman
 from agents.code.docker.profile import seccomp_profile
 
 FOLDER = "/turbocat"
@@ -29,12 +33,25 @@ OWNER_LABEL = "turbocat.code.owner"
 NOBODY = "65534:65534"
 FIRST_PROCESS_BYTES = 24 << 20
 """What the first process of a container takes beside the program."""
+FIRST_PROCESS_FILES = 256
 ONE_CORE = 1_000_000_000
 SHARED_MEMORY_BYTES = 1 << 20
-TIMEOUT_SECONDS = 60
+FIRST_ANSWER_SECONDS = 10
+ANSWER_SECONDS = 30
+"""How long the engine may take for one answer, and between two pieces of one."""
+REMOVAL_PAUSES = (0.1, 0.3, 1.0, 3.0, None)
+EXPLANATION_CHARACTERS = 500
 SPOOLED_BYTES = 8 << 20
 IMAGE_SOURCE = "deployments/docker/code"
 HARNESS_FILES = ("container.py", "program.py", "program.js")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """To an engine that has answered, and has the image."""
+
+    client: docker.DockerClient
+    is_podman: bool
 
 
 class Engine:
@@ -43,14 +60,14 @@ class Engine:
     def __init__(self, place: EnginePlace) -> None:
         self._image, self._url = place.image, place.url
 
-    def connect(self) -> docker.DockerClient:
+    def connect(self) -> Connection:
         """Raises `SandboxUnavailable` where nobody answers or the image is missing."""
         try:
-            client = docker.DockerClient(base_url=self._url, timeout=TIMEOUT_SECONDS)
+            client = docker.DockerClient(base_url=self._url, timeout=FIRST_ANSWER_SECONDS, max_pool_size=THREADS)
         except DockerException:
             raise SandboxUnavailable(f"no engine answers at {self._url}") from None
         try:
-            client.ping()
+            version = client.version()
             client.images.get(self._image)
         except ImageNotFound:
             client.close()
@@ -60,13 +77,16 @@ class Engine:
         except Exception as error:
             client.close()
             raise SandboxUnavailable(f"no engine answers at {self._url} ({type(error).__name__})") from None
-        return client
+        client.api.timeout = ANSWER_SECONDS
+        return Connection(client=client, is_podman=is_podman(version))
 
-    def start(self, client: docker.DockerClient, program: Program, limits: Limits) -> tuple[Container, socket.socket]:
+    def start(self, engine: Connection, program: Program, limits: Limits) -> tuple[Container, socket.socket]:
         """The container, running, and its attached streams. Raises `SandboxUnavailable`; nothing is left then."""
         container: Container | None = None
+        options = _options(program, limits)
         try:
-            container = client.containers.create(self._image, **_options(program, limits))
+            with options_for_podman(options) if engine.is_podman else nullcontext(options) as fitting:
+                container = engine.client.containers.create(self._image, **fitting)
             with _archive(program) as archive:
                 container.put_archive(FOLDER, archive)
             streams = _attached(container)
@@ -76,19 +96,34 @@ class Engine:
                 remove(container)
             if isinstance(error, SandboxUnavailable):
                 raise
-            explained = error.explanation if isinstance(error, APIError) else type(error).__name__
-            raise SandboxUnavailable(f"the engine could not start a container: {explained}") from None
+            raise SandboxUnavailable(f"the engine could not start a container: {_explained(error)}") from None
         return container, streams
 
 
 def remove(container: Container) -> None:
-    """Kills what runs in it; nothing of it stays. Raises `SandboxUnavailable` where the engine does not do it."""
+    """Kills what runs in it; nothing of it stays. Raises `SandboxUnavailable` where the engine does not do it.
+
+    Podman refuses to remove what ends at this very moment.
+    """
+    for pause in REMOVAL_PAUSES:
+        try:
+            container.remove(force=True, v=True)
+        except NotFound:
+            return
+        except (APIError, OSError) as error:
+            if pause is None or not isinstance(error, APIError):
+                raise SandboxUnavailable(f"the engine did not remove a container: {_explained(error)}") from None
+            time.sleep(pause)
+        else:
+            return
+
+
+def check(client: docker.DockerClient) -> None:
+    """Raises `SandboxUnavailable` where the engine does not answer any more."""
     try:
-        container.remove(force=True, v=True)
-    except NotFound:
-        return
+        client.ping()
     except (APIError, OSError) as error:
-        raise SandboxUnavailable(f"the engine did not remove a container ({type(error).__name__})") from None
+        raise SandboxUnavailable(f"the engine answers no more ({type(error).__name__})") from None
 
 
 def died_of_memory(container: Container) -> bool:
@@ -107,6 +142,12 @@ def sweep(client: docker.DockerClient) -> None:
         if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
             with suppress(SandboxUnavailable):  # another worker that starts may be at it
                 remove(container)
+
+
+def _explained(error: Exception) -> str:
+    """What the engine says, where it does; some say a page."""
+    text = str(error.explanation) if isinstance(error, APIError) else type(error).__name__
+    return text if len(text) <= EXPLANATION_CHARACTERS else f"{text[:EXPLANATION_CHARACTERS]}…"
 
 
 def _attached(container: Container) -> socket.socket:
@@ -139,9 +180,14 @@ def _options(program: Program, limits: Limits) -> Mapping[str, Any]:
         "memswap_limit": memory,
         "nano_cpus": ONE_CORE,
         "pids_limit": limits.processes + 1,
-        "ulimits": [Ulimit(name="core", soft=0, hard=0), Ulimit(name="msgqueue", soft=0, hard=0)],
+        "ulimits": [Ulimit(name=name, soft=most, hard=most) for name, most in _limits(limits).items()],
         "log_config": LogConfig(type="none"),
     }
+
+
+def _limits(limits: Limits) -> Mapping[str, int]:
+    """Of the first process; it bounds the program more tightly."""
+    return {"core": 0, "msgqueue": 0, "nofile": limits.open_files + FIRST_PROCESS_FILES}
 
 
 def _wanted(program: Program, limits: Limits) -> str:

@@ -31,6 +31,7 @@ END, STDOUT, STDERR, ANSWER = range(4)
 CHUNK_BYTES = 65_536
 POLL_MILLISECONDS = 100
 PR_SET_DUMPABLE, ST_RDONLY = 4, 1
+AF_INET, SOCK_STREAM = 2, 1
 EASILY_KILLED = b"1000"
 DATA_SLACK_BYTES = 256 * 1024 * 1024
 HEAP_SHARE = 0.75
@@ -55,7 +56,7 @@ def missing_walls() -> list[str]:
     with open("/proc/net/dev") as file:
         interfaces = {line.split(":")[0].strip() for line in file if ":" in line}
     walls = {
-        "the filter of system calls": status["Seccomp"].strip() == "2",
+        "the filter of system calls": status["Seccomp"].strip() == "2" and not opens_sockets(),
         "no_new_privs": status["NoNewPrivs"].strip() == "1",
         "dropped capabilities": int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0,
         "a user without privileges": os.getuid() != 0,
@@ -64,6 +65,14 @@ def missing_walls() -> list[str]:
         "a read-only root": bool(os.statvfs("/").f_flag & ST_RDONLY),
     }
     return [name for name, stands in walls.items() if not stands]
+
+
+def opens_sockets() -> bool:
+    """Filters of an engine's own let every program have sockets of the network; ours lets none."""
+    found: int = ctypes.CDLL(None).socket(AF_INET, SOCK_STREAM, 0)
+    if found >= 0:
+        os.close(found)
+    return found >= 0
 
 
 def run(wanted: dict[str, Any]) -> dict[str, Any]:

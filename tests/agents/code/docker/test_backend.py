@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import docker
@@ -17,6 +17,7 @@ from agents.code.backend import MIB, Language, Limits, Outcome, Program, Reason,
 from agents.code.backends import selection
 from agents.code.canaries import Silence
 from agents.code.docker import engine as engines
+from agents.code.docker import podman as podmans
 from agents.code.docker.backend import DockerBackend
 from agents.code.docker.place import EnginePlace
 from agents.code.selection import SandboxChoice
@@ -226,16 +227,33 @@ async def test_a_killed_worker_leaves_no_program_and_its_container_is_removed(
     assert _containers(engine) == []
 
 
-async def test_a_container_without_a_wall_runs_no_code(
-    backend: DockerBackend, engine: EnginePlace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+async def test_a_container_without_a_filter_runs_no_code(
+    backend: DockerBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As an engine that leaves the filter of system calls out: what Podman does with a profile that it lacks."""
-    safe = engines._options
+    """As an engine that leaves it out: what Podman does with a profile that it lacks."""
+    unconfined = {"security_opt": ["no-new-privileges", "seccomp=unconfined"]}
+    safe, for_podman = engines._options, engines.options_for_podman
 
-    def unconfined(program: Program, limits: Limits) -> dict[str, object]:
-        return {**safe(program, limits), "security_opt": ["no-new-privileges", "seccomp=unconfined"]}
+    @contextlib.contextmanager
+    def also_for_podman(options: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+        with for_podman(options) as fitting:
+            yield {**fitting, **unconfined}
 
-    monkeypatch.setattr(engines, "_options", unconfined)
+    monkeypatch.setattr(engines, "_options", lambda *of: {**safe(*of), **unconfined})
+    monkeypatch.setattr(engines, "options_for_podman", also_for_podman)
+    await _refused(backend)
+
+
+async def test_a_container_with_another_filter_runs_no_code(
+    backend: DockerBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an engine that takes its own in place of ours."""
+    for module in (engines, podmans):
+        monkeypatch.setattr(module, "seccomp_profile", lambda: '{"defaultAction": "SCMP_ACT_ALLOW"}')
+    await _refused(backend)
+
+
+async def _refused(backend: DockerBackend) -> None:
     kept = Kept()
     program = Program(language=Language.PYTHON, code="print('ran')\ndef main(input): pass", input=None)
     with pytest.raises(SandboxUnavailable, match="lacks the filter of system calls"):
