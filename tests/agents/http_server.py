@@ -81,7 +81,7 @@ async def _read(reader: asyncio.StreamReader) -> Received | None:
 
 
 @asynccontextmanager
-async def http_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+async def http_server(tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1") -> AsyncIterator[Server]:
     server = Server(scheme="https" if tls else "http")
     tasks: set[asyncio.Task[None]] = set()
     writers: list[asyncio.StreamWriter] = []
@@ -94,7 +94,7 @@ async def http_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[Server
 
     if tls is not None:
         tls.sni_callback = lambda _socket, name, _context: server.server_names.append(name)
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    listener = await asyncio.start_server(connected, host, 0, ssl=tls)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

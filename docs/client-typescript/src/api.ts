@@ -96,6 +96,7 @@ import type {
   WorkflowCopy,
   WorkflowDetail,
   WorkflowDocument,
+  WorkflowEstimateBody,
   WorkflowVersionView,
   WorkflowView,
 } from "./models.ts";
@@ -733,12 +734,13 @@ export class Turbocat extends Transport {
     }, options);
   }
 
-  /** The same for a run of an ACTIVE workflow as it is now; nothing is run. */
-  estimateWorkflow(workflowId: string, options: CallOptions = {}): Promise<EstimateView> {
+  /** The same for a run of the workflow as it is now, a DRAFT too, with its loops and retries; nothing is run. */
+  estimateWorkflow(workflowId: string, body: WorkflowEstimateBody = {}, options: CallOptions = {}): Promise<EstimateView> {
     return this.call<EstimateView>({
       method: "POST",
       path: `/api/v1/workflows/${segment(workflowId)}/estimate`,
       answer: "data",
+      body,
       takesKey: true,
     }, options);
   }

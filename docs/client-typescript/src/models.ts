@@ -130,6 +130,8 @@ export interface AgentTestView {
   error: Record<string, unknown> | null;
   logs: LogView[];
   usage: UsageView;
+  /** where its code ran; `unsafe-local` is no sandbox at all */
+  sandbox: string | null;
   durationMs: number | null;
 }
 
@@ -280,6 +282,59 @@ export interface Budget {
 /** Over which time a budget adds up, in UTC. */
 export type BudgetPeriod = "DAY" | "MONTH" | "TOTAL";
 
+/** What is called. OTHERS stands for all calls beyond those that a record lists one by one. */
+export type CallKind = "MODEL" | "TOOL" | "OTHERS";
+
+/** How a call stands. SKIPPED was not made, LOST is one whose process died before it was over. */
+export type CallStatus = "RUNNING" | "COMPLETED" | "FAILED" | "CANCELLED" | "SKIPPED" | "LOST";
+
+/**
+ * One call of a model or a tool. What the calls of a step used adds up to the step's `usage`.
+ *
+ * OTHERS is all calls beyond the first hundred. A step that runs a workflow has none: they are in the nested
+ * run.
+ */
+export interface CallView {
+  number: number;
+  kind: CallKind;
+  /** SKIPPED: not made; LOST: its process died, the tokens are what it had read */
+  status: CallStatus;
+  /** whose call it is: the step's agent's, or that of one which it calls as a tool */
+  agentId: string;
+  /** 0 for the step's own agent, 1 for its tools, and so on */
+  depth: number;
+  startedAt: string | null;
+  durationMs: number | null;
+  provider: string | null;
+  /** that was asked at that provider */
+  model: string | null;
+  promptTokens: number;
+  completionTokens: number;
+  /** of the prompt's, read from the provider's cache */
+  cachedTokens: number;
+  /** USD; null with the reason in `unpriced` */
+  cost: number | null;
+  /** why the cost is not known */
+  unpriced: string | null;
+  /** whether the provider has not said, believably, how many tokens it were */
+  isEstimate: boolean;
+  finishReason: string | null;
+  /** by the name that the model used */
+  tool: string | null;
+  /** the agent behind it */
+  toolAgentId: string | null;
+  /** their first 300 characters */
+  arguments: string | null;
+  argumentBytes: number | null;
+  /** what the models behind a tool used, whose calls are listed too */
+  nested: NestedUsage | null;
+  code: string | null;
+  /** why it failed, or was not made */
+  reason: string | null;
+  /** how many this stands for: 1 but for OTHERS */
+  calls: number;
+}
+
 /** Everything that is looked at. */
 export interface Checks {
   database: DatabaseCheck;
@@ -333,10 +388,15 @@ export interface ErrorDetail {
 /** What a run asks of models, as far as that can be known before. Answers of other steps are not known yet. */
 export interface EstimateView {
   steps: StepEstimateView[];
-  /** of all steps together, each once */
+  /** of all steps together, each as often as it runs at least */
+  leastTokens: number;
+  /** likewise, at most */
   mostTokens: number;
   /** USD, likewise; null when one of them is not known */
+  leastCost: number | null;
   mostCost: number | null;
+  /** of all steps: what is not known before the run, and what holds instead */
+  bounds: string[];
   /** when the shipped catalogue was true; own prices are as old as they are */
   pricesAsOf: string;
 }
@@ -724,12 +784,22 @@ export interface Meta {
 export interface ModelFields {
   name: string;
   price?: PriceFields | null;
+  /** models that agents name and that this one answers for here; `*`: whichever is not offered */
+  aliases?: string[];
 }
 
-/** A model with the tenant's own price. */
+/** A model with the tenant's own price, and the models that it answers for beside its own name. */
 export interface ModelView {
   name: string;
   price?: PriceFields | null;
+  aliases?: string[];
+}
+
+/** Tokens and USD of what a tool runs. */
+export interface NestedUsage {
+  promptTokens: number;
+  completionTokens: number;
+  totalCost: number | null;
 }
 
 /** A step; `status` is that of the execution that was asked for. */
@@ -1068,29 +1138,33 @@ export type SortOrder = "asc" | "desc";
 /** Whether somebody belongs to the tenant already. */
 export type Standing = "MEMBER" | "INVITED";
 
-/** What one step asks of a model. Where no provider can be asked, `problem` says why and the rest is null. */
+/**
+ * What one step asks of a model each time that it runs, and how often it does.
+ *
+ * Where no provider can be asked, `problem` says why and the figures are null.
+ */
 export interface StepEstimateView {
   /** of the step; inside nested workflows behind the path of the step that runs them */
   path: string;
   agentId: string;
   /** the one that is asked first */
   provider: string | null;
+  /** that is asked there; the one that the agent names, or another by its alias */
   model: string | null;
   promptTokens: RangeView | null;
   completionTokens: RangeView | null;
-  /** USD; null when the model's price is not known */
+  /** USD of one run; null when the model's price is not known */
   leastCost: number | null;
   mostCost: number | null;
-  /** inside a LOOP: the figures are those of one item */
+  /** inside a LOOP */
   isRepeated: boolean;
+  /** how often it runs: items of loops, attempts; 0 where it may be left out */
+  runs: RangeView;
+  /** what makes the upper end a bound rather than a number */
+  bounds: string[];
   problem: string | null;
 }
 
-/** One attempt of a step. A large output is not inline: `outputRef` says where it is, `preview` what it is like. */
-export interface StepRunView {
-  id: string;
-  stepKey: string;
-  path: string;
 /** Which step's table is to be seen. */
 export interface StepPreview {
   /** the step's path; that of its newest attempt is shown */
@@ -1110,6 +1184,11 @@ export interface StepPreviewView {
   error: Record<string, unknown> | null;
 }
 
+/** One attempt of a step. A large output is not inline: `outputRef` says where it is, `preview` what it is like. */
+export interface StepRunView {
+  id: string;
+  stepKey: string;
+  path: string;
   attempt: number;
   status: StepStatus;
   input: unknown;
@@ -1120,6 +1199,8 @@ export interface StepPreviewView {
   preview: unknown;
   error: Record<string, unknown> | null;
   usage: StepUsage;
+  /** of models and tools, in the order in which they began */
+  calls: CallView[];
   startedAt: string | null;
   completedAt: string | null;
   durationMs: number | null;
@@ -1169,11 +1250,12 @@ export interface StepStatusNews {
 /** The kinds of step. */
 export type StepType = "AGENT" | "CONDITION" | "LOOP" | "PARALLEL" | "WAIT";
 
-/** Tokens and USD of one attempt. */
+/** Tokens and USD of one attempt, and the sandbox in which code ran for it; `unsafe-local` is none at all. */
 export interface StepUsage {
   promptTokens: number;
   completionTokens: number;
   totalCost: number | null;
+  sandbox: string | null;
 }
 
 /** A step as it was written, with its agent. */
@@ -1424,10 +1506,15 @@ export interface WaitView {
   requestedAt: string;
 }
 
-/** Workers with a recent heartbeat; None when Prefect, which counts them, cannot be asked. */
+/**
+ * Workers with a recent heartbeat; None when Prefect, which counts them, cannot be asked.
+ *
+ * `codeSandboxes` is how many have which sandbox for CODE agents; those of `none` refuse them.
+ */
 export interface WorkersCheck {
   status: "up" | "down";
   online: number | null;
+  codeSandboxes: Record<string, number> | null;
 }
 
 /** Any part of a workflow, as the document shows it; what is left out stays. */
@@ -1495,6 +1582,12 @@ export interface WorkflowDocument {
   /** DRAFT or ACTIVE at first */
   status?: ResourceStatus | null;
   version?: number | null;
+}
+
+/** What a run of the workflow would be given. */
+export interface WorkflowEstimateBody {
+  /** tells how many items loops have, where it can */
+  inputs?: Record<string, unknown>;
 }
 
 /** Limits of a run, and how many of its steps may run at once. */

@@ -14,8 +14,9 @@ from agents.providers.provider import Price, ProviderModel
 from agents.result import Usage
 from agents.spec import Limits
 from tests.agents.http_server import Server
-from tests.agents.llm.conftest import Harness, fake, remote, said, tokens
+from tests.agents.llm.conftest import Harness, fake, remote
 from tests.agents.llm.test_executor import PRICED, Tools
+from tests.fakes.openai_protocol import said, tokens
 
 LLAMA = ProviderModel(name="llama3", price=Price(prompt=Decimal(1), completion=Decimal(2)), aliases=("m",))
 

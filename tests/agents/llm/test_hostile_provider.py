@@ -12,9 +12,10 @@ from agents.errors import LimitExceeded, ModelFailed
 from agents.providers.budget import BoundedBudget
 from agents.spec import Limits
 from tests.agents.http_server import Received, Server, json_reply, reply
-from tests.agents.llm.conftest import DONE, KEY, Harness, chunk, fake, remote, said, streamed, tokens
+from tests.agents.llm.conftest import KEY, Harness, fake, remote
 from tests.agents.llm.test_calls import Book
 from tests.agents.llm.test_executor import PRICED, Tools
+from tests.fakes.openai_protocol import DONE, chunk, said, streamed, tokens
 
 TOOL = {"prompt": "Go", "tools": [{"agentId": "w", "name": "lookup"}]}
 DIGITS = "9" * 5_000

@@ -16,20 +16,9 @@ from agents.providers.budget import BoundedBudget
 from agents.providers.provider import Price, ProviderModel
 from agents.spec import Limits
 from tests.agents.http_server import Received, Server, json_reply, reply
-from tests.agents.llm.conftest import (
-    DONE,
-    KEY,
-    Harness,
-    chunk,
-    completion,
-    failing,
-    fake,
-    remote,
-    said,
-    streamed,
-    tokens,
-)
+from tests.agents.llm.conftest import KEY, Harness, fake, remote
 from tests.agents.llm.test_executor import LATE, PRICED, Tools
+from tests.fakes.openai_protocol import DONE, chunk, completion, failing, said, streamed, tokens
 
 
 def body(received: Received) -> dict[str, Any]:

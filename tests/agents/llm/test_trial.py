@@ -9,7 +9,8 @@ from agents.errors import EgressRefused, ModelFailed
 from agents.llm.config import llm_problems
 from agents.providers.provider import ProviderModel
 from tests.agents.http_server import Server, json_reply
-from tests.agents.llm.conftest import KEY, Harness, completion, failing, fake, remote
+from tests.agents.llm.conftest import KEY, Harness, fake, remote
+from tests.fakes.openai_protocol import completion, failing
 
 LIST = json_reply({"object": "list", "data": [{"id": "small"}, {"id": "large"}, {"id": 7}]})
 USAGE = {"prompt_tokens": 12, "completion_tokens": 1}
