@@ -10,6 +10,6 @@ def settings_or_exit() -> Settings:
     try:
         return load_settings()
     except SettingsInvalid as error:
-        sys.stderr.write(f"error: the settings are not complete\n{error}\n")
-        sys.stderr.write("hint: set these variables; `turbocat up` makes them all by itself\n")
+        sys.stderr.write(f"error: settings are missing or wrong\n{error}\n")
+        sys.stderr.write("hint: docs/settings.md tells what each variable takes; `turbocat up` makes up those that it needs\n")
         raise SystemExit(2) from None

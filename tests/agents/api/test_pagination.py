@@ -70,6 +70,13 @@ async def test_a_next_link_to_itself_is_an_error(call: Call, server: Server) -> 
         await call({"url": server.url(), "pagination": LINK})
 
 
+async def test_next_links_that_go_round_are_an_error(call: Call, server: Server) -> None:
+    server.answers = [json_reply([n], link=f'</{n % 3}>; rel="next"') for n in range(1, 9)]
+    with pytest.raises(OutputInvalid, match="the pages never end"):
+        await call({"url": server.url(), "pagination": LINK})
+    assert len(server.received) == 4
+
+
 async def test_items_that_are_no_list_are_named(call: Call, server: Server) -> None:
     server.answers = [json_reply({"rows": {"a": 1}})]
     with pytest.raises(OutputInvalid) as caught:
