@@ -33,7 +33,7 @@ def test_names_addresses_and_networks_are_understood(entry: str, meant: str) -> 
     [
         ("http://ollama.internal", "leave out the scheme"),
         ("https://ollama.internal:11434/v1", "leave out the scheme"),
-        ("user@ollama.internal", "leave out the scheme"),
+        ("user@ollama.example", "leave out the scheme"),
         ("ollama.internal:11434", "leave out the port"),
         ("10.0.0.1:80", "leave out the port"),
         ("[::1]:80", "leave out the port"),
