@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import psutil
 import pytest
 from sqlalchemy import select
@@ -26,7 +27,7 @@ from tests.factories.canary import traces_of
 from tests.factories.events import arriving
 from tests.fakes.openai_protocol import answered, chunk, failing, models, said, streamed, tokens
 from tests.fixtures.breaking import Breaker
-from tests.fixtures.live import OVER, Live
+from tests.fixtures.live import OVER, PATIENCE_SECONDS, Live
 from tests.fixtures.stack import MODELS_HOST
 from tests.fixtures.true_record import TrueRecord
 
@@ -115,9 +116,6 @@ async def test_a_provider_is_tried_asked_and_fallen_back_from_and_its_key_stays_
     stand_in = [{"name": "llama3", "aliases": ["gpt-x"], "price": PRICED}]
     second = await a_provider(live, here, other_key, name="here", priority=2, models=stand_in)
 
-    tried = (await live.api.post(f"/llm-providers/{second['id']}/test")).json()["data"]
-    assert (tried["ok"], tried["model"], tried["models"]) == (True, "llama3", ["llama3", "phi4"]), tried["error"]
-
     agent = await live.agent("LLM", {"model": "gpt-x", "prompt": "Was it late?"})
     body = workflow_body(steps=[step("ask", agent)], output="{{ ask.output }}", status="ACTIVE")
     execution_id = await live.start(await live.api.made("/workflows", body))
@@ -134,6 +132,9 @@ async def test_a_provider_is_tried_asked_and_fallen_back_from_and_its_key_stays_
     assert execution["usage"]["totalCost"] == final["cost"] == 0.00183
     assert server.keys == {f"Bearer {key}", f"Bearer {other_key}"}
 
+    live.api.client.timeout = httpx.Timeout(PATIENCE_SECONDS)
+    tried = (await live.api.post(f"/llm-providers/{second['id']}/test")).json()["data"]
+    assert (tried["ok"], tried["model"], tried["models"]) == (True, "llama3", ["llama3", "phi4"]), tried["error"]
     refused = (await live.api.post(f"/llm-providers/{first['id']}/test")).json()["data"]
     assert (refused["ok"], refused["error"]["code"]) == (False, "PROVIDER_UNAVAILABLE"), refused
 

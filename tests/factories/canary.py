@@ -12,13 +12,8 @@ _TABLES = text("select tablename from pg_tables where schemaname = 'public' orde
 def traces_of(secret: str) -> list[str]:
     """The secret and what it is easily turned into; bytes columns print as hexadecimal."""
     raw = secret.encode()
-    return [
-        secret,
-        base64.b64encode(raw).decode(),
-        base64.b64encode(raw).decode().rstrip("="),
-        quote(secret),
-        raw.hex(),
-    ]
+    encoded = base64.b64encode(raw).decode()
+    return list(dict.fromkeys([secret, encoded, encoded.rstrip("="), quote(secret), raw.hex()]))
 
 
 async def tables_with(session: AsyncSession, secret: str) -> dict[str, int]:
