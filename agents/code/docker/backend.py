@@ -95,7 +95,7 @@ class DockerBackend:
         container, attached = await self._started(connection, program, limits)
         running = _Running(program, limits, streams)
         try:
-            await running.follow(attached, partial(self._calls.call, CALL_SECONDS, engine.check, connection.client))
+            await running.follow(attached, partial(self._check, connection))
             lost = running.report is None and running.reason is None
             out_of_memory = lost and await self._calls.call(CALL_SECONDS, engine.died_of_memory, container)
         finally:
@@ -115,6 +115,9 @@ class DockerBackend:
         except SandboxUnavailable:
             self._undo(starting)
             raise
+
+    async def _check(self, connection: Connection) -> None:
+        await self._calls.call(CALL_SECONDS, engine.check, connection.client)
 
     def _undo(self, starting: asyncio.Future[tuple[Container, socket.socket]]) -> asyncio.Task[object]:
         """Removes the container of a start that nobody waits for, as soon as there is one."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import docker
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from agents.code.backend import Language, Limits, Program
 from agents.code.docker.backend import DockerBackend
 from agents.code.docker.place import EnginePlace
+from agents.code.docker.podman import is_podman
 from tests.agents.code.escape.bait import Bait, laid_out
 from tests.agents.code.escape.case import Case, Seen
 from tests.agents.code.escape.test_escape import CASES
@@ -28,6 +29,8 @@ OF_ITS_OWN = {
 }
 """What attempts reach in a container that is not the host's, or that engines show in every container: which kernel it
 is (without its addresses), and the sockets of the container's own network."""
+PODMANS_OWN = {"35 files without number, folders without end": {"files"}}
+"""Podman bounds the inodes of a folder by the container's memory alone."""
 
 
 class Kept:
@@ -48,6 +51,12 @@ def bait() -> Iterator[Bait]:
     with pytest.MonkeyPatch.context() as environment, laid_out() as found:
         environment.setenv("PLANTED", found.secret)
         yield found
+
+
+@pytest.fixture(scope="module")
+def of_its_own(engine: EnginePlace) -> Mapping[str, set[str]]:
+    with contextlib.closing(docker.DockerClient(base_url=engine.url, timeout=60)) as client:
+        return OF_ITS_OWN | PODMANS_OWN if is_podman(client.version()) else OF_ITS_OWN
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +83,12 @@ async def _run_all(engine: EnginePlace, bait: Bait) -> dict[str, Seen]:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
-def test_the_attempt_is_contained(case: Case, ran: dict[str, Seen], bait: Bait) -> None:
+def test_the_attempt_is_contained(
+    case: Case, ran: dict[str, Seen], bait: Bait, of_its_own: Mapping[str, set[str]]
+) -> None:
     seen = ran[case.name]
-    if case.name in OF_ITS_OWN:
-        assert set(map(str, seen.result)) <= OF_ITS_OWN[case.name]
+    if case.name in of_its_own:
+        assert set(map(str, seen.result)) <= of_its_own[case.name]
     else:
         case.check(seen)
     text = b"".join(seen.printed.values()) + seen.outcome.answer

@@ -45,14 +45,12 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds become moments."""
+def lose_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds become moments, once nothing more is wanted of an engine that works, on a machine that may be slow."""
     monkeypatch.setattr(engines, "FIRST_ANSWER_SECONDS", 1)
     monkeypatch.setattr(backends, "CALL_SECONDS", 2.0)
     monkeypatch.setattr(backends, "START_SECONDS", 2.0)
     monkeypatch.setattr(backends, "LEAVING_SECONDS", 0.5)
-    monkeypatch.setattr(backends, "SILENCE_SECONDS", 0.5)
 
 
 class Between:
@@ -121,9 +119,9 @@ def deaf(folder: Path) -> Iterator[EnginePlace]:
         yield EnginePlace(url=f"unix://{folder}/socket")
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_an_engine_that_never_answers_keeps_nothing_back(folder: Path) -> None:
+async def test_an_engine_that_never_answers_keeps_nothing_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the runs that ask for it, however many, nor the threads that the rest of the process shares."""
+    lose_patience(monkeypatch)
     with deaf(folder) as place:
         backend = DockerBackend(place)
         began = time.monotonic()
@@ -140,16 +138,17 @@ async def test_an_engine_that_never_answers_keeps_nothing_back(folder: Path) -> 
         await backend.aclose()
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_an_engine_that_stops_to_answer_ends_the_run_and_what_was_left_goes_later(
-    engine: EnginePlace, folder: Path
+    engine: EnginePlace, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(backends, "SILENCE_SECONDS", 0.5)
     async with Between(engine, folder).serving() as between:
         backend, started = DockerBackend(between.place), Started()
         running = asyncio.create_task(run(backend, SLEEP, started))
         async with asyncio.timeout(90):
             await started.seen.wait()
             between.flows.clear()
+            lose_patience(monkeypatch)
             with pytest.raises(SandboxUnavailable, match=r"answer"):
                 await running
         between.flows.set()
@@ -157,14 +156,17 @@ async def test_an_engine_that_stops_to_answer_ends_the_run_and_what_was_left_goe
         await backend.aclose()
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_start_that_takes_too_long_is_given_up_and_undone(engine: EnginePlace, folder: Path) -> None:
+async def test_a_start_that_takes_too_long_is_given_up_and_undone(
+    engine: EnginePlace, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with Between(engine, folder).serving() as between:
         backend = DockerBackend(between.place)
-        await backend._connected()
+        connection = await backend._connected()
         between.flows.clear()
+        lose_patience(monkeypatch)
         with pytest.raises(SandboxUnavailable, match="did not answer within"):
             await run(backend, SLEEP)
+        backend._connection = connection
         slow = asyncio.create_task(run(backend, SLEEP))
         await asyncio.sleep(0.2)
         slow.cancel()
