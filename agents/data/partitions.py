@@ -1,5 +1,6 @@
 """Tables as folders of Parquet files: `origin=JFK/month=1/….parquet`, as Hive has them."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +12,18 @@ from agents.data.paths import MAX_FILES
 MAX_PARTITIONS = MAX_FILES
 """What is written can be read again."""
 
+_FILE = re.compile(r"([^/=]+=[^/]*/)+[^/]+\.parquet")
 _UNFIT = ("/", "\\", "=", "\0")
 _COUNT = "\0folders"
 """A name that no column to partition by has."""
 _MISSING = "__HIVE_DEFAULT_PARTITION__"
 """The folder of rows without a value."""
 _NO_COLUMN_LEFT = "all columns are partitioned by; one at least has to be left for the files"
+
+
+def is_of_table(name: str) -> bool:
+    """Whether a file of this name, seen from the folder of a partitioned table, is one of the table's."""
+    return _FILE.fullmatch(name) is not None
 
 
 def require_folder_names(columns: Sequence[str], schema: pl.Schema) -> None:

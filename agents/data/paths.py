@@ -43,7 +43,10 @@ def place_file(path: str, roots: Sequence[Path]) -> Path:
     if _PATTERN.search(path):
         raise _refused(path, "a file to write is named without * ? [")
     root = _usable(path, roots)[0]
-    return _inside(root.resolve() / path, roots[:1], path)
+    placed = _inside(root.resolve() / path, roots[:1], path)
+    if placed == root.resolve():
+        raise _refused(path, "it is the data root itself; name a file or folder in it")
+    return placed
 
 
 def _refuse_faults(path: str) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 
 from agents.data.excel import write_workbook
 from agents.data.failures import POLARS_FAILURES, OperationRefused, failed_at
-from agents.data.partitions import write_partitions
+from agents.data.partitions import is_of_table, write_partitions
 from agents.data.sinks import FileSink, UrlSink
 from agents.data.suggestions import listed
 from agents.errors import DataFailed
@@ -35,6 +35,9 @@ def write_sink(table: Path, sink: FileSink, target: Path) -> int:
     if sink.if_exists == "fail" and target.exists():
         message = f'sink: {sink.path!r} exists; choose another path or set "ifExists" to "replace"'
         raise DataFailed(message, path="sink.path")
+    if target.is_dir() and not (sink.partition_by and _is_table(target)):
+        message = f"sink: {sink.path!r} is a folder in which other files lie; choose another path"
+        raise DataFailed(message, path="sink.path")
     unfinished = target.with_name(f".{target.name[:200]}.{secrets.token_hex(8)}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +50,11 @@ def write_sink(table: Path, sink: FileSink, target: Path) -> int:
     finally:
         _remove(unfinished)
     return size
+
+
+def _is_table(folder: Path) -> bool:
+    """Whether nothing is in the folder but a partitioned table."""
+    return all(is_of_table(file.relative_to(folder).as_posix()) for file in files_of(folder))
 
 
 def _write(table: Path, sink: FileSink | UrlSink, path: Path) -> None:

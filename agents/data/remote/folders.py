@@ -6,7 +6,6 @@ folder is as it was.
 """
 
 import asyncio
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import obstore
 from obstore.exceptions import BaseError
 
 from agents.data.addresses import Located, bucket_and_key
+from agents.data.partitions import is_of_table
 from agents.data.remote.objects import Store, store_of, unreachable
 
 AT_ONCE = 8
@@ -25,16 +25,14 @@ CLEANING_SECONDS_WHEN_CANCELLED = 2.0
 Item = TypeVar("Item")
 
 
-async def send_folder(
-    located: Located, proxy: str, folder: Path, files: Sequence[Path], columns: Sequence[str]
-) -> None:
-    """Makes the files of a table partitioned by `columns` the ones below the URL. Raises `ConnectionFailed`."""
+async def send_folder(located: Located, proxy: str, folder: Path, files: Sequence[Path]) -> None:
+    """Makes the files of a partitioned table the ones below the URL. Raises `ConnectionFailed`."""
     bucket, key = bucket_and_key(located.url)
     store, root, token = store_of(located, bucket, proxy), key.rstrip("/"), secrets.token_hex(8)
     names = [f"{root}/{file.relative_to(folder).parent}/{token}-{number}.parquet" for number, file in enumerate(files)]
     parts = [f"{root}/_unfinished-{token}/{number}" for number in range(len(files))]
     try:
-        before = await _tables_objects(store, root, columns)
+        before = await _tables_objects(store, root)
         try:
             await _each(zip(parts, files, strict=True), lambda each: _put(store, *each))
             await _each(zip(parts, names, strict=True), lambda each: obstore.copy_async(store, *each))
@@ -50,13 +48,11 @@ async def _put(store: Store, name: str, file: Path) -> None:
     await obstore.put_async(store, name, file)
 
 
-async def _tables_objects(store: Store, root: str, columns: Sequence[str]) -> list[str]:
-    """What a table partitioned by these columns has left below the folder; other objects are not touched."""
-    folders = "".join(f"{re.escape(name)}=[^/]*/" for name in columns)
-    pattern = re.compile(rf"{re.escape(root)}/{folders}[^/]+\.parquet")
+async def _tables_objects(store: Store, root: str) -> list[str]:
+    """What partitioned tables have left below the folder; other objects are not touched."""
     found: list[str] = []
     async for batch in obstore.list(store, prefix=root):
-        found += [each["path"] for each in batch if pattern.fullmatch(each["path"])]
+        found += [each["path"] for each in batch if is_of_table(each["path"].removeprefix(f"{root}/"))]
     return found
 
 

@@ -90,7 +90,7 @@ class RemoteTables:
             proxy = await self._proxy(sink)
             if sink.partition_by:
                 files = await asyncio.to_thread(files_of, file)
-                await self._reaching(lambda: folders.send_folder(sink, proxy, file, files, sink.partition_by))
+                await self._reaching(lambda: folders.send_folder(sink, proxy, file, files))
                 return
             await self._reaching(lambda: objects.send_object(sink, proxy, file))
 

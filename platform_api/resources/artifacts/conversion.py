@@ -9,7 +9,8 @@ import polars as pl
 from agents.data.failures import POLARS_FAILURES, polars_reason
 from agents.data.json_rows import json_value
 from agents.data.stopping import StopSignal
-from platform_api.errors import ValidationFailed
+from agents.errors import LimitExceeded
+from platform_api.errors import ServiceUnavailable, ValidationFailed
 from platform_api.resources.artifacts.schemas import Format
 
 MEDIA_TYPES = {
@@ -37,7 +38,8 @@ def is_already(media_type: str, wanted: Format) -> bool:
 
 
 def convert(source: Path, media_type: str, wanted: Format, target: Path, stop: StopSignal) -> None:
-    """Writes `source` to `target` as `wanted`; raises `ValidationFailed` for a table that the format cannot hold.
+    """Writes `source` to `target` as `wanted`; raises `ValidationFailed` for a table that the format cannot hold,
+    and `ServiceUnavailable` when the memory does not suffice.
 
     Cells stay data: CSV gets a text that begins like a formula as it is. In CSV lists and objects are JSON texts; in
     CSV and JSON bytes are base64 and durations seconds.
@@ -53,6 +55,11 @@ def convert(source: Path, media_type: str, wanted: Format, target: Path, stop: S
                 frame.sink_ipc(target, engine="streaming")
             case Format.JSON:
                 _write_json(frame, target)
+    except LimitExceeded as error:
+        message = (
+            f"Too much memory is in use to write the table as {wanted.value}; take it as stored, or try again later"
+        )
+        raise ServiceUnavailable(message) from error
     except POLARS_FAILURES as error:
         message = f"The table cannot be written as {wanted.value}: {polars_reason(error)}"
         raise ValidationFailed(message) from error

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from agents.data import writing
 from agents.data.writing import FORMULA_STARTS
-from agents.errors import DataFailed, InputInvalid
+from agents.errors import AgentError, DataFailed, InputInvalid
 from tests.agents.data.conftest import FolderDatasets, Run
 
 ROWS: list[dict[str, Any]] = [{"k": "x", "v": 1}, {"k": "y", "v": None}]
@@ -103,6 +104,21 @@ async def test_partitions_are_written_replaced_and_read_back(run: Run, data_root
     assert left_behind(data_root) == []
     read = await run({"source": {"path": "parts"}, "operations": [{"op": "sort", "by": ["v"]}]})
     assert [row["k"] for row in read.output["data"]] == ["x", "y"]
+
+
+@pytest.mark.parametrize("path", [".", "./", "there/."])
+async def test_a_folder_with_other_files_in_it_is_left_alone(run: Run, data_root: Path, path: str) -> None:
+    (data_root / "there").mkdir()
+    for kept in ("kept.csv", "there/kept.parquet"):
+        (data_root / kept).write_text("kept")
+    for sink in ({"partitionBy": ["k"]}, {"format": "parquet"}, {"format": "csv"}):
+        for place in (path, str(data_root / path)):
+            with pytest.raises(AgentError, match=r"is the data root itself|is a folder in which other files lie"):
+                await run(config(ROWS, path=place, **sink))
+    assert [sorted(os.listdir(data_root / folder)) for folder in (".", "there")] == [
+        ["kept.csv", "there"],
+        ["kept.parquet"],
+    ]
 
 
 async def test_partitions_by_an_unknown_column(run: Run) -> None:

@@ -109,7 +109,8 @@ async def test_a_cancelled_step_leaves_nothing(
 
     monkeypatch.setattr(obstore, "put_async", then_hangs)
     task = asyncio.ensure_future(run_remote(written(at("late", partitionBy=["origin"]))))
-    await sent.wait()
+    async with asyncio.timeout(60):
+        await sent.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
