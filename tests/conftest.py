@@ -32,6 +32,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupSc
     return GroupScheduling(config, log)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes that are no text are called by their parameter: compressed ones hold the time, and ids must not differ."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 def pytest_collection_finish() -> None:
     """What is loaded by now stays to the end: looking for garbage in it again and again took a quarter of the time."""
     gc.collect()

@@ -157,8 +157,16 @@ CRASHED = "=== xdist: worker gw1 crashed and worker restarting disabled ==="
         ({"FIRST": "2", "SAID": CRASHED}, 0, ["test", "test JOBS=1", CHECK]),
         ({"FIRST": "2", "SAID": CRASHED, "WHOLE": "2"}, 1, ["test", "test JOBS=1", CHECK]),
         ({"FIRST": "124"}, 0, ["test", "test JOBS=1", CHECK]),
+        (
+            {"FIRST": "2", "SAID": "Different tests were collected between gw2 and gw0."},
+            0,
+            ["test", "test JOBS=1", CHECK],
+        ),
     ],
-    ids=["good", "check fails", "failed once", "failed twice", "ended half-way", "twice half-way", "out of time"],
+    ids=[
+        *("good", "check fails", "failed once", "failed twice", "ended half-way", "twice half-way", "out of time"),
+        "not the same tests",
+    ],
 )
 def test_continuous_integration_runs_both_verbs_and_can_fail(
     tmp_path: Path, make: dict[str, str], ends: int, calls: list[str]
