@@ -137,8 +137,12 @@ def died_of_memory(container: Container) -> bool:
 
 def sweep(client: docker.DockerClient) -> None:
     """Removes the containers of workers of this machine that were killed. They have ended already: see the harness."""
-    for container in client.containers.list(all=True, filters={"label": OWNER_LABEL}, ignore_removed=True):
-        host, _, pid = container.labels[OWNER_LABEL].rpartition(":")
+    try:
+        containers = client.containers.list(all=True, filters={"label": OWNER_LABEL}, sparse=True)
+    except (APIError, OSError) as error:
+        raise SandboxUnavailable(f"the engine does not list its containers: {_explained(error)}") from None
+    for container in containers:
+        host, _, pid = container.attrs["Labels"][OWNER_LABEL].rpartition(":")
         if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
             with suppress(SandboxUnavailable):  # another worker that starts may be at it
                 remove(container)

@@ -123,4 +123,4 @@ def main(input):
 def test_nothing_was_touched_and_nothing_is_left(ran: dict[str, Seen], bait: Bait, engine: EnginePlace) -> None:
     assert bait.touched() == []
     with contextlib.closing(docker.DockerClient(base_url=engine.url)) as client:
-        assert client.containers.list(all=True) == []
+        assert client.containers.list(all=True, sparse=True) == []

@@ -106,7 +106,7 @@ async def run(backend: DockerBackend, code: str, streams: Silence | None = None,
 async def none_left(engine: EnginePlace) -> None:
     async with asyncio.timeout(90):
         with contextlib.closing(docker.DockerClient(base_url=engine.url, timeout=60)) as client:
-            while await asyncio.to_thread(client.containers.list, all=True):  # noqa: ASYNC110 - it tells nobody
+            while await asyncio.to_thread(client.containers.list, all=True, sparse=True):  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.1)
 
 

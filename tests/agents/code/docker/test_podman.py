@@ -36,7 +36,7 @@ async def backend(podman: EnginePlace) -> AsyncIterator[DockerBackend]:
     yield containers
     await containers.aclose()
     with contextlib.closing(docker.DockerClient(base_url=podman.url, timeout=60)) as client:
-        assert client.containers.list(all=True) == []
+        assert client.containers.list(all=True, sparse=True) == []
 
 
 def test_the_list_of_system_calls_is_a_file_while_the_container_is_made() -> None:
