@@ -16,6 +16,7 @@ _NOISE = (
     "\n\nDebug source",
     "\n\nCaused by",
     "; note: if you are using Python",
+    " (set POLARS_VERBOSE",
 )
 MAX_REASON = 1_000
 

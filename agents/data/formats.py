@@ -75,6 +75,16 @@ def _check_format(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     return handler(value)
 
 
+def _check_separator(value: str, info: ValidationInfo) -> str:
+    if not is_unfilled(value, info) and (len(value) != 1 or not value.isascii() or value in '"\r\n\0'):
+        message = 'a separator is one character of ASCII, such as ";" or a tab, and no quotation mark or end of a line'
+        raise refuse("BAD_CONFIG", message)
+    return value
+
+
+Separator = Annotated[str, AfterValidator(_check_separator)]
+
+
 class Reading(DataModel):
     """How files are read; without `format` their name says what they are.
 
@@ -83,7 +93,7 @@ class Reading(DataModel):
     """
 
     format: Annotated[FileFormat | None, WrapValidator(_check_format)] = None
-    separator: str = Field(default=",", min_length=1, max_length=1)
+    separator: Separator = ","
     has_header: bool = True
     null_values: list[str] = Field(default_factory=list)
     parse_dates: bool = False

@@ -113,8 +113,9 @@ def _not_found(path: str, roots: Sequence[Path]) -> str:
     """Names neighbours of the missing file, but nothing of where the roots are."""
     if Path(path).is_absolute():
         return f"no file matches {path[:200]!r} under the data roots"
-    names = [file.name for root in roots for file in _neighbours(root, path, roots)]
-    hint = did_you_mean(Path(path).name, names)
+    own = Path(path).name
+    names = [file.name for root in roots for file in _neighbours(root, path, roots) if file.name != own]
+    hint = did_you_mean(own, names)
     return f"no file matches {path[:200]!r} under the data roots{f'; {hint}' if hint else ''}"
 
 

@@ -16,7 +16,7 @@ from agents.data.nesting import require_shallow
 from agents.data.partitions import require_folder_names
 from agents.data.quality import AnyCheck
 from agents.data.reading import SourceReader
-from agents.data.sinks import FileSink, UrlSink
+from agents.data.sinks import AnySink, FileSink, TableSink, UrlSink
 from agents.data.sources import AnySource
 from agents.data.sql_tokens import BadSql
 from agents.data.stopping import StopSignal
@@ -70,6 +70,7 @@ def make_plan(config: DataConfig, reader: SourceReader, stop: StopSignal) -> Dat
     schema = stages[-1].frame.collect_schema()
     _require_contract(config.contract, schema)
     _require_partitions(config, schema)
+    _require_columns_for(config.sink, schema)
     _require_chart(config.chart, schema)
     return DataPlan(tuple(stages), schema, _resolve_checks(config.checks, schema))
 
@@ -109,6 +110,14 @@ def _require_partitions(config: DataConfig, schema: pl.Schema) -> None:
         require_folder_names(config.sink.partition_by, schema)
     except (ColumnMissing, OperationRefused) as error:
         raise failed_at("sink.partitionBy", "", error) from error
+
+
+def _require_columns_for(sink: AnySink | None, schema: pl.Schema) -> None:
+    if isinstance(sink, TableSink) and not schema:
+        message = (
+            'sink: the result has no columns, and a table of a database has some; "types" gives empty rows columns'
+        )
+        raise DataFailed(message, path="sink")
 
 
 def _require_chart(chart: AnyChart | None, schema: pl.Schema) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from agents.data.addresses import Database, IfTableExists, Located, is_object
-from agents.data.formats import FilePath, format_of
+from agents.data.formats import FilePath, Separator, format_of
 from agents.data.model import DataModel, holds_template, refuse
 from agents.data.suggestions import listed
 
@@ -29,7 +29,7 @@ class Writing(DataModel):
     """
 
     format: Annotated[SinkFormat | None, WrapValidator(_check_format)] = None
-    separator: str = Field(default=",", min_length=1, max_length=1)
+    separator: Separator = ","
     escape_formulas: bool = True
     partition_by: list[str] = Field(default_factory=list)
 

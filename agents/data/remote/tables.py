@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from agents.context import AgentContext
 from agents.data.addresses import Located, bucket_and_key, is_object, label_of, sqlite_path
+from agents.data.failures import POLARS_FAILURES, failed_at
 from agents.data.formats import FORMATS, FileFormat, format_of
 from agents.data.paths import find_files, place_file
 from agents.data.remote import folders, http, objects, postgres, sqlite
@@ -98,10 +99,13 @@ class RemoteTables:
         """Writes the rows of a Parquet file into the sink's table."""
         with _named("sink"):
             path = sqlite_path(sink.database)
-            if path is None:
-                await postgres.write_table(sink, self._guard, table, self._folder)
-                return
-            await self._in_thread(lambda: self._write_sqlite(sink, path, table))
+            try:
+                if path is None:
+                    await postgres.write_table(sink, self._guard, table, self._folder)
+                else:
+                    await self._in_thread(lambda: self._write_sqlite(sink, path, table))
+            except POLARS_FAILURES as error:
+                raise failed_at("sink", "", error) from error
 
     def scratch(self, name: str) -> Path:
         """A fresh path that is gone with this context."""

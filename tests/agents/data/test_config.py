@@ -233,3 +233,18 @@ def test_at_run_time_braces_are_only_text() -> None:
         parse_config({"operations": [{"op": "filter", "where": "{{ x }}"}]})
     assert caught.value.path == "operations[0].where"
     assert parse_config({"operations": [{"op": "filter", "where": "a = '{{ x }}'"}]})
+
+
+@pytest.mark.parametrize("separator", ["", ";;", "é", "\n", "\r", '"', "\0", "\ud800"])
+def test_what_cannot_separate_columns_is_refused(separator: str) -> None:
+    for config in (
+        {"source": {"path": "t.csv", "separator": separator}, "operations": []},
+        {"operations": [], "sink": {"path": "t.csv", "separator": separator}},
+    ):
+        (problem,) = data_problems(config)
+        assert problem.path.endswith(".separator")
+        assert "one character of ASCII" in problem.message
+
+
+def test_a_separator_may_be_filled_in_later() -> None:
+    assert data_problems({"source": {"path": "t.csv", "separator": "{{ inputs.by }}"}, "operations": []}) == []

@@ -126,6 +126,24 @@ async def test_a_sink_says_what_is_wrong_and_where(
     assert str(caught.value.path).startswith("sink")
 
 
+@pytest.mark.parametrize(
+    ("rows", "operations", "message"),
+    [
+        ([{"a": 2**70}], [], "too large"),
+        ([{"a": 2**62}], [{"op": "cast", "columns": {"a": "datetime"}}], "out of range"),
+        ([{"a": 1, "A": 2}], [], "duplicate column name"),
+        ([], [], '"types" gives empty rows columns'),
+    ],
+)
+async def test_what_no_database_takes_is_told_by_the_sink(
+    run: Run, rows: list[Any], operations: list[Any], message: str
+) -> None:
+    sink = {"database": "sqlite:///t.db", "table": "t"}
+    with pytest.raises(AgentError, match=rf"^sink: .*{message}") as caught:
+        await run({"source": {"rows": rows}, "operations": operations, "sink": sink})
+    assert str(caught.value.path).startswith("sink")
+
+
 def test_all_sources_and_sinks_are_tried() -> None:
     assert [next(iter(source)) for source, _ in SOURCES] == list(SOURCE_KINDS)
     assert {next(iter(sink)) for sink, _ in SINKS} == set(SINK_KINDS)
