@@ -348,13 +348,16 @@ class RunSettings(_Group):
         600, alias="TURBOCAT_TENANT_STARTS_PER_MINUTE", ge=1, description="executions of one tenant started in a minute"
     )
     processes: int = Field(
-        0, alias="TURBOCAT_WORKER_PROCESSES", ge=0, description="warm processes of a worker; 0 means two per core"
+        0,
+        alias="TURBOCAT_WORKER_PROCESSES",
+        ge=0,
+        description="warm processes of a worker, half of them from its start on; 0 means two per core",
     )
     poll_seconds: float = Field(
         5.0,
         alias="TURBOCAT_WORKER_POLL_SECONDS",
         gt=0,
-        description="seconds between polls when no event wakes the worker",
+        description="seconds between polls when no event wakes the worker; doubled after a minute without runs",
     )
     agent_test_seconds: float = Field(
         60.0,

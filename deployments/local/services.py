@@ -17,6 +17,8 @@ from deployments.local.process import Command
 UNHURRIED = {
     "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "15",
     "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT15S",
 }
 """Rounds of Prefect's server that cost CPU each 5 s for what nobody waits for; who sets them otherwise is heard."""
 

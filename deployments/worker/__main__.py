@@ -69,7 +69,8 @@ async def _serve(settings: Settings, control: socket.socket) -> None:
         contextlib.aclosing(await ForkServer.connect(control)) as forks,
         wired(settings, application_name="turbocat-worker") as wiring,
     ):
-        processes = WarmPool(settings.runs.processes or PROCESSES_PER_CORE * (os.cpu_count() or 1), forks)
+        most = settings.runs.processes or PROCESSES_PER_CORE * (os.cpu_count() or 1)
+        processes = WarmPool(most, forks, ready=(most + 1) // 2)
         await check_keys(wiring.sessions, wiring.cipher)
         rounds = Rounds(wiring, settings)
         rounds.start()
@@ -107,9 +108,10 @@ async def _until_stopped(
     settings: Settings,
 ) -> None:
     async def poll(environment: str) -> None:
+        rounds.hear_of_run()
         worker = workers[Environment(environment)]
         if worker.is_setup:
-            await worker.get_and_submit_flow_runs()
+            await worker.poll()
 
     async def cancel(flow_run_id: str) -> None:
         cancelling.cancel(flow_run_id, "The run was cancelled")

@@ -127,10 +127,14 @@ class WarmProcess:
 
 
 class WarmPool:
-    """Keeps `size` warm processes; gives each run to the least loaded one."""
+    """Keeps `size` warm processes; gives each run to the least loaded one.
 
-    def __init__(self, size: int, server: ForkServer) -> None:
+    With `ready` it begins with so many, and with the others when a run finds none that is free.
+    """
+
+    def __init__(self, size: int, server: ForkServer, *, ready: int | None = None) -> None:
         self._size = size
+        self._ready = size if ready is None else ready
         self._server = server
         self._processes: list[WarmProcess] = []
         self._keepers: list[asyncio.Task[None]] = []
@@ -163,7 +167,11 @@ class WarmPool:
         """The least loaded living process; waits while there is none."""
         while not self.living:
             await self.changed()
-        return min(self.living, key=lambda process: process.load)
+        least = min(self.living, key=lambda process: process.load)
+        if least.load > 0 and self._ready < self._size:
+            self._ready += 1
+            self._keepers.append(asyncio.create_task(self._join()))
+        return least
 
     @property
     def living(self) -> list[WarmProcess]:
@@ -192,9 +200,13 @@ class WarmPool:
 
     async def _fill(self) -> None:
         """One after another, beside runs that may be going on by now."""
-        for _ in range(self._size - 1):
+        for _ in range(self._ready - 1):
             process, _ = await self._replacement(FIRST_DELAY_SECONDS)
             self._keepers.append(asyncio.create_task(self._keep(process)))
+
+    async def _join(self) -> None:
+        process, _ = await self._replacement(FIRST_DELAY_SECONDS)
+        await self._keep(process)
 
     async def _add(self) -> WarmProcess:
         process = await WarmProcess.start(self._server)

@@ -20,8 +20,8 @@ from platform_api.settings import Settings
 RECONCILE_SECONDS = 5.0
 RECOVER_SECONDS = 0.5
 LEFTOVERS_SECONDS = 60.0
-KNOWN_FOR_SECONDS = 0.4
-"""How long it counts that no run is open; a run that is new needs none of this for longer."""
+KNOWN_FOR_SECONDS = 3.0
+"""How long it counts that no run is open, unless one is heard of: those that Prefect starts by itself are told late."""
 DISPATCH_PAUSE_SECONDS = 0.2
 """Between two looks at the line of waiting runs, however much news there is of it."""
 
@@ -55,6 +55,10 @@ class Rounds:
         """Does each by its own clock, until its task is cancelled."""
         self.tasks = [asyncio.create_task(_every(seconds, work)) for seconds, work in self._work]
         self.tasks.append(asyncio.create_task(self._dispatch()))
+
+    def hear_of_run(self) -> None:
+        """A run waits to be taken, so that one is open."""
+        self._none_open_until = 0.0
 
     async def hear_of_line(self, _payload: str) -> None:
         """There is news of the line of waiting runs."""

@@ -93,6 +93,24 @@ async def test_one_process_is_enough_to_begin_and_the_others_follow(server: Fork
     assert warm.living == []
 
 
+async def test_more_processes_join_when_none_is_free(server: ForkServer) -> None:
+    warm = WarmPool(2, server, ready=1)
+    await warm.start()
+    first = await warm.take()
+    assert await first.run(a_run("one"), "w") == 0
+    assert await warm.take() is first
+    held = asyncio.create_task(first.run(a_run("two", "hold"), "w"))
+    while warm.holder("two") is None:  # noqa: ASYNC110  # one turn of the loop, until the task has begun
+        await asyncio.sleep(0)
+    assert await warm.take() is first
+    await full(warm)
+    assert await warm.take() is not first
+    await first.cancel("two", "enough")
+    assert await held == 1
+    await warm.stop(5)
+    assert warm.living == []
+
+
 async def test_stopping_leaves_no_process(server: ForkServer) -> None:
     warm = WarmPool(2, server)
     await warm.start()

@@ -30,3 +30,27 @@ async def test_open_runs_are_looked_after_and_their_absence_is_known_for_a_while
     for _ in range(3):
         await guarded()
     assert counts == {"looks": looks, "done": done}
+
+
+async def test_a_run_that_is_heard_of_is_looked_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [False, True]
+
+    async def is_any_open(_: object) -> bool:
+        return answers.pop(0)
+
+    done: list[object] = []
+
+    async def work() -> None:
+        done.append(None)
+
+    monkeypatch.setattr(rounds, "is_any_open", is_any_open)
+    monkeypatch.setattr(rounds, "KNOWN_FOR_SECONDS", 3600.0)
+    wiring: Any = SimpleNamespace(sessions=None, orchestrator=None)
+    at_work = Rounds(wiring, settings)
+    guarded = at_work._while_any_is_open(work)
+    await guarded()
+    await guarded()
+    assert not done
+    at_work.hear_of_run()
+    await guarded()
+    assert done

@@ -123,3 +123,23 @@ async def test_a_run_that_prefect_refuses_to_go_on_with_ends_alone(
     monkeypatch.setattr(process, "_run_flow", refused)
     await process._run(flow_run, None)
     assert sent == [{"ended": str(flow_run.id), "status": 0}]
+
+
+async def test_a_quiet_pool_is_polled_half_as_often_by_the_clock_and_at_once_when_told(
+    worker: TurbocatWorker, monkeypatch: pytest.MonkeyPatch, flow_run: FlowRun
+) -> None:
+    found: list[list[FlowRun]] = [[], [], [flow_run]]
+
+    async def polled(_: object) -> list[FlowRun]:
+        return found.pop(0) if found else []
+
+    monkeypatch.setattr(BaseWorker, "get_and_submit_flow_runs", polled)
+    for _ in range(4):
+        await worker.get_and_submit_flow_runs()
+    assert found == [[flow_run]]
+    assert await worker.poll() == [flow_run]
+    found.append([flow_run])
+    await worker.get_and_submit_flow_runs()
+    found.append([flow_run])
+    await worker.get_and_submit_flow_runs()
+    assert found == []
