@@ -104,11 +104,14 @@ class Asking:
         meter = CallMeter(price, self._budget, prompt_tokens(request.messages, *tools), self._log)
         _, most_prompt = prompt_range(request.messages, *tools)
         try:
-            left = await self._budget.ask(*_reach(price, most_prompt, request))
+            least, most = (
+                used(price, prompt_tokens=most_prompt, completion_tokens=answer)
+                for answer in (1, request.max_tokens or ASSUMED_ANSWER)
+            )
+            left = await self._budget.ask(least, most)
             _check_price(provider, request.model, price, left)
             room = completion_room(left, price, most_prompt)
-            bounds = [bound for bound in (room, request.max_tokens) if bound is not None]
-            bounded = replace(request, max_tokens=min(bounds, default=None))
+            bounded = _bounded(request, room)
             answer = await self._recorded(provider, bounded, meter)
         finally:
             self._budget.over()
@@ -169,12 +172,19 @@ class Asking:
         )
 
 
-def _reach(price: Price | None, prompt: int, request: Request) -> tuple[Usage, Usage | None]:
-    """The least and the most that the call uses; an answer that comes at once and is not bounded may be of any size."""
-    least = used(price, prompt_tokens=prompt, completion_tokens=1)
-    if request.max_tokens is None and not request.stream:
-        return least, None
-    return least, used(price, prompt_tokens=prompt, completion_tokens=request.max_tokens or ASSUMED_ANSWER)
+def _bounded(request: Request, room: int | None) -> Request:
+    """The request as it goes out where there is room for so many tokens.
+
+    A bound that nobody wrote is sent where every model takes it. Above that the answer comes as a stream, which is
+    stopped where there is no room any more: many refuse a bound beyond what they can say.
+    """
+    if room is None:
+        return request
+    if request.max_tokens is not None:
+        return replace(request, max_tokens=min(request.max_tokens, room))
+    if room <= ASSUMED_ANSWER:
+        return replace(request, max_tokens=room)
+    return replace(request, stream=True)
 
 
 def _check_price(provider: Provider, model: str, price: Price | None, left: Left) -> None:

@@ -51,11 +51,11 @@ class Share:
 class Budget(Protocol):
     """One bound, or several inside each other."""
 
-    async def ask(self, least: Usage, most: Usage | None) -> Left:
+    async def ask(self, least: Usage, most: Usage) -> Left:
         """What a call may use that is about to use `least`, and `most` as far as one knows.
 
-        So much is set aside for it until it is over; without `most` all that is left, for a call that nobody can stop
-        before its end. What others have set aside is waited for. Raises `BudgetExceeded` when `least` is too much.
+        So much is set aside for it until it is over. What others have set aside is waited for. Raises `BudgetExceeded`
+        when `least` is too much.
         """
         ...
 
@@ -82,7 +82,7 @@ class Budget(Protocol):
 class Unbounded:
     """Allows everything."""
 
-    async def ask(self, least: Usage, most: Usage | None) -> Left:
+    async def ask(self, least: Usage, most: Usage) -> Left:
         """Everything."""
         return Left()
 
@@ -107,7 +107,7 @@ class CountedBudget:
         self._outer = outer
         self._count = count
 
-    async def ask(self, least: Usage, most: Usage | None) -> Left:
+    async def ask(self, least: Usage, most: Usage) -> Left:
         """As what bounds it has it."""
         return await self._outer.ask(least, most)
 
@@ -145,7 +145,7 @@ class BoundedBudget:
         self._returned = asyncio.Event()
         self._line = asyncio.Lock()
 
-    async def ask(self, least: Usage, most: Usage | None) -> Left:
+    async def ask(self, least: Usage, most: Usage) -> Left:
         """The tightest of what this and what is around it has left, once that is enough."""
         around = await self.outer.ask(least, self._narrowed(least, most))
         if self._max_tokens is None and self._max_cost is None:
@@ -175,25 +175,25 @@ class BoundedBudget:
             self._returned.set()
         self.outer.over()
 
-    def _narrowed(self, least: Usage, most: Usage | None) -> Usage | None:
+    def _narrowed(self, least: Usage, most: Usage) -> Usage:
         """What is around it need not set aside more than may be used here."""
         bound = self._max_tokens
-        if most is None or bound is None:
+        if bound is None:
             return most
         room = max(bound - self._tokens - most.prompt_tokens, least.completion_tokens)
         if room >= most.completion_tokens:
             return most
         return most.model_copy(update={"completion_tokens": room})
 
-    def _set_aside(self, least: Usage, most: Usage | None) -> Left | None:
+    def _set_aside(self, least: Usage, most: Usage) -> Left | None:
         """What the call may use; None while others hold what it may want, which they may yet give back."""
         wanted, others = Amount.of(least), self._holds.of_others()
         self._check(self._tokens + wanted.tokens, self._cost + wanted.cost, "would be")
         left = self._left_beside(others)
-        upper = Amount.of(least if most is None else most)
-        if others != Amount() and not (upper.fits(left) and most is not None):
+        upper = Amount.of(most)
+        if others != Amount() and not upper.fits(left):
             return None
-        self._holds.take(upper.within(left, whole=most is None))
+        self._holds.take(upper.within(left))
         return left
 
     def recall(self, before: Usage) -> None:

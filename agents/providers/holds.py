@@ -49,9 +49,11 @@ class Amount:
         """Whether there is so much left."""
         return self == self.within(left)
 
-    def within(self, left: Left, *, whole: bool = False) -> "Amount":
-        """As much of it as there is left, or (`whole`) all that is left where that is bounded."""
-        return Amount(_within(self.tokens, left.tokens, whole), _within(self.cost, left.cost, whole))
+    def within(self, left: Left) -> "Amount":
+        """As much of it as there is left."""
+        tokens = self.tokens if left.tokens is None else min(self.tokens, max(left.tokens, 0))
+        cost = self.cost if left.cost is None else min(self.cost, max(left.cost, Decimal(0)))
+        return Amount(tokens, cost)
 
 
 class Holds:
@@ -99,9 +101,3 @@ def _this_call() -> Call:
 
 def _least(one: Number | None, other: Number | None) -> Number | None:
     return min((each for each in (one, other) if each is not None), default=None)
-
-
-def _within(amount: Number, left: Number | None, whole: bool) -> Number:
-    if left is None:
-        return amount
-    return max(left, type(left)(0)) if whole else min(amount, max(left, type(left)(0)))

@@ -28,15 +28,14 @@ class Persist(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What a call uses at least and at most; `whole` is all that is left, where that is bounded."""
+    """What a call uses at least and at most."""
 
     least: Amount
     most: Amount
-    whole: bool = False
 
     def granted(self, left: Left) -> Amount | None:
         """What is set aside for it where so much is left; None where that is not enough."""
-        return self.most.within(left, whole=self.whole) if self.least.fits(left) else None
+        return self.most.within(left) if self.least.fits(left) else None
 
 
 @dataclass(frozen=True, kw_only=True)

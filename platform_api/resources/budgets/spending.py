@@ -46,11 +46,10 @@ class ProjectBudget:
         self._settler: asyncio.Task[None] | None = None
         self._was_asked = False
 
-    async def ask(self, least: Usage, most: Usage | None) -> Left:
+    async def ask(self, least: Usage, most: Usage) -> Left:
         """Sets aside what the call may use at most; what it is told is also what it may not go beyond."""
         around = await self.outer.ask(least, most)
-        upper = Amount.of(least if most is None else most).at_least(Amount.of(least))
-        wish = Wish(least=Amount.of(least), most=upper, whole=most is None)
+        wish = Wish(least=Amount.of(least), most=Amount.of(most).at_least(Amount.of(least)))
         deadline, pause = time.monotonic() + PATIENCE_SECONDS, _FIRST_PAUSE
         while (left := await self._set_aside(wish)) is None:
             unused = self._standing.bounds.left(self._standing.spent + self._unsettled.amount)

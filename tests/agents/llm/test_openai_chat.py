@@ -18,7 +18,7 @@ from agents.spec import Limits
 from tests.agents.http_server import Received, Server, json_reply, reply
 from tests.agents.llm.conftest import KEY, Harness, fake, remote
 from tests.agents.llm.test_executor import LATE, PRICED, Tools
-from tests.fakes.openai_protocol import DONE, chunk, completion, failing, said, streamed, tokens
+from tests.fakes.openai_protocol import DONE, answered, chunk, completion, failing, said, streamed, tokens
 
 
 def body(received: Received) -> dict[str, Any]:
@@ -268,6 +268,27 @@ async def test_a_provider_that_ignores_the_limit_is_cut_off(harness: Harness, se
     assert body(server.received[0])["max_tokens"] < 500
     assert 500 < budget.shares()[0].used < 600
     await endless.is_closed()
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(100, 94), (100_000, None)], ids=["small", "large"])
+async def test_a_bound_that_nobody_wrote_is_one_that_models_take(
+    harness: Harness, server: Server, limit: int, asked: int | None
+) -> None:
+    """A large one would be refused by the provider: there the answer streams, and is stopped by us if it must be."""
+    server.answers = [_as_wanted]
+    output = await harness.output({"prompt": "Tell", "stream": False}, remote(server), limits={"max_tokens": limit})
+    assert output["text"] == "It was late."
+    assert harness.shown == []
+    sent = body(server.received[0])
+    assert (sent.get("max_tokens"), sent.get("stream", False)) == (asked, asked is None)
+
+
+async def _as_wanted(request: Received, writer: asyncio.StreamWriter) -> None:
+    answer = answered(request, "It ", "was ", "late.")
+    if isinstance(answer, bytes):
+        writer.write(answer)
+    else:
+        await answer(request, writer)
 
 
 async def test_a_cancelled_run_closes_the_stream(harness: Harness, server: Server) -> None:

@@ -69,9 +69,10 @@ class TestCallsAtOnce:
         assert order == ["one asks", "one is over", "two asks", "two is over"]
         assert run.shares()[0].used == 60
 
-    async def test_one_that_nobody_can_stop_takes_all_that_is_left(self) -> None:
+    async def test_what_one_may_want_is_waited_for_also_where_less_is_left(self) -> None:
+        """Rather than being cut short by what others may yet give back; alone it takes what there is."""
         run = BoundedBudget(Limits(max_tokens=100, max_cost=1), "workflow")
-        assert await run.ask(some(10, 1), None) == Left(tokens=100, cost=Decimal(1))
+        assert await run.ask(some(10, 1), some(10, 4000)) == Left(tokens=100, cost=Decimal(1))
         other = asyncio.create_task(run.ask(some(10, 1), some(10, 1)))  # type: ignore[arg-type]
         await asyncio.sleep(0)
         assert not other.done()
@@ -105,7 +106,7 @@ class TestCallsAtOnce:
     async def test_what_cannot_fit_is_refused_at_once_whatever_is_set_aside(self) -> None:
         run = BoundedBudget(Limits(max_tokens=100), "workflow")
         run.recall(some(50))
-        holder = asyncio.create_task(run.ask(some(10), None))  # type: ignore[arg-type]
+        holder = asyncio.create_task(run.ask(some(10), some(50)))  # type: ignore[arg-type]
         await holder
         with pytest.raises(BudgetExceeded):
             await run.ask(some(51), some(51))
@@ -124,7 +125,7 @@ def test_calls_at_once_never_pass_a_limit_together(calls: list[tuple[int, int, b
 
         async def call(budget: BoundedBudget, prompt: int, wanted: int, is_streamed: bool, pause: int) -> None:
             try:
-                left = await budget.ask(some(prompt, 1), some(prompt, 20) if is_streamed else None)
+                left = await budget.ask(some(prompt, 1), some(prompt, 20 if is_streamed else wanted))
                 assert left.tokens is not None
                 answer = min(wanted, left.tokens - prompt)
                 budget.tell(some(prompt))

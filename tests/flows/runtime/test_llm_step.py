@@ -122,7 +122,7 @@ async def test_what_bounds_more_than_one_run_is_asked_too() -> None:
         def __init__(self) -> None:
             self.told: list[Usage] = []
 
-        async def ask(self, least: Usage, most: Usage | None) -> Any:
+        async def ask(self, least: Usage, most: Usage) -> Any:
             raise AgentError("the project has nothing left", code="BUDGET_EXCEEDED")
 
         def over(self) -> None: ...
