@@ -13,6 +13,7 @@ OPERATORS_PREFECT = "the operator's Prefect"
 OPENERS = {
     "agents/egress/guard.py": f"{THE_GUARD}: looks names up",
     "agents/egress/transport.py": f"{THE_GUARD}: connects to the address that was permitted",
+    "agents/data/remote/folders.py": f"{THE_GUARD}: the stores of objects.py, which know its tunnel alone",
     "agents/data/remote/objects.py": f"{THE_GUARD}: its tunnel, which the library is told to use",
     "agents/data/remote/postgres.py": f"{THE_GUARD}: the library is told an address that was permitted",
     "agents/data/remote/sqlite.py": f"{THE_GUARD} has no part in it: a file that was found under the data roots",

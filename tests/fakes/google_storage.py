@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from tests.agents.http_server import Received, reply
 from tests.fakes.object_store import MODIFIED_ISO, Blobs, Denied, elements, found
 
-EMAIL = "reader@project.iam.gserviceaccount.com"
+EMAIL = "reader@example.com"
 
 
 def new_key() -> tuple[rsa.RSAPublicKey, str]:
