@@ -33,14 +33,14 @@ TEXTS: list[dict[str, Any]] = [{"op": "map", "columns": {"s": "s || s"}} for _ i
 async def test_a_bomb_is_stopped_and_the_process_lives_on(
     run: Run, datasets: FolderDatasets, monkeypatch: pytest.MonkeyPatch, operations: list[dict[str, Any]]
 ) -> None:
-    limit = resident() + 300 * MIB
+    limit = resident() + 150 * MIB
     monkeypatch.setattr(memory, "allowed", lambda: limit)
     config = {"source": {"rows": [{"a": number, "s": "0123456789"} for number in range(1_000)]}}
     with pytest.raises(LimitExceeded, match="the query was stopped at") as caught:
         await run({**config, "operations": operations})
     assert caught.value.code == "MEMORY_LIMIT"
     assert list(datasets.folder.iterdir()) == []
-    assert resident() < limit + 1_500 * MIB
+    assert resident() < limit + 1_000 * MIB
     assert (await run({**config, "operations": []})).output["rows"] == 1_000
 
 

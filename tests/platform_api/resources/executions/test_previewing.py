@@ -99,6 +99,18 @@ async def test_a_failure_says_why_and_the_next_asks_anew(api: Api, sessions: Ses
     assert third["executionId"] not in (tried, again["executionId"])
 
 
+async def test_a_retry_that_took_the_step_over_shows_the_same(api: Api, sessions: Sessions, run: str) -> None:
+    first = (await asked(api, run)).json()["data"]["executionId"]
+    await finish(sessions, api, first, outputs=ROWS)
+    journal = Journal(sessions, api.tenant_id)
+    error = {"code": "DATA_ERROR", "message": "no"}
+    await journal.run_finished(UUID(run), RunOutcome(status=ExecutionStatus.FAILED, outputs=None, error=error))
+    retried = await api.made(f"/executions/{run}/retry", {})
+    assert retried["reusedSteps"] == 1
+    shown = (await asked(api, retried["executionId"])).json()["data"]
+    assert (shown["executionId"], shown["preview"]) == (first, ROWS["preview"])
+
+
 async def test_what_is_on_record_is_read_there(api: Api, sessions: Sessions, run: str) -> None:
     await ended(sessions, api, run, "total", None, {"schema": {"s": "Int64"}, "preview": [{"s": 3}]})
     answer = await asked(api, run, "total")
