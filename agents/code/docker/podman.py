@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from docker.types import Ulimit
-
 from agents.code.docker.profile import seccomp_profile
 from agents.code.leftovers import WORK_FOLDERS
 
@@ -38,7 +36,7 @@ def options_for_podman(options: Mapping[str, Any]) -> Iterator[Mapping[str, Any]
             **options,
             "security_opt": [*_without_profile(options["security_opt"]), f"seccomp={profile}"],
             "tmpfs": {path: _without_inodes(mounted) for path, mounted in options["tmpfs"].items()},
-            "ulimits": [*options["ulimits"], Ulimit(name="nproc", soft=PROCESSES_OF_ALL, hard=PROCESSES_OF_ALL)],
+            "ulimits": [*options["ulimits"], {"name": "nproc", "soft": PROCESSES_OF_ALL, "hard": PROCESSES_OF_ALL}],
         }
 
 

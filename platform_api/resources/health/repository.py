@@ -1,6 +1,5 @@
 """Asks the database whether it is there, and how much is going on."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,20 +11,12 @@ from sqlmodel import col
 from flows.states import ExecutionStatus
 from platform_api.db.engine import Sessions
 from platform_api.db.models import Execution
-from platform_api.resources.workers.repository import WorkerRows
 
 
 async def ping(sessions: Sessions) -> None:
     """One round trip outside of any tenant; raises what the driver raises."""
     async with sessions() as session:
         await session.execute(text("select 1"))
-
-
-async def count_sandboxes(sessions: Sessions) -> dict[str, int]:
-    """How many workers that live have which sandbox; `none` are those without one."""
-    async with sessions() as session:
-        states = await WorkerRows(session).live()
-    return dict(Counter(state.sandbox or "none" for state in states))
 
 
 def pool_figures(sessions: Sessions) -> tuple[int, int, int]:

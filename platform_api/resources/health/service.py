@@ -13,7 +13,7 @@ import structlog
 from flows.orchestrator import Orchestrator
 from platform_api.db.engine import Sessions
 from platform_api.kit import clock
-from platform_api.resources.health.repository import count_sandboxes, ping, pool_figures
+from platform_api.resources.health.repository import ping, pool_figures
 from platform_api.resources.health.schemas import (
     Checks,
     DatabaseCheck,
@@ -22,6 +22,7 @@ from platform_api.resources.health.schemas import (
     PrefectCheck,
     WorkersCheck,
 )
+from platform_api.resources.workers.service import count_sandboxes
 
 CHECK_SECONDS = 3.0
 T = TypeVar("T")

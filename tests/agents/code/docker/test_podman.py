@@ -47,7 +47,7 @@ def test_the_list_of_system_calls_is_a_file_while_the_container_is_made() -> Non
         assert json.loads(profile.read_text()) == json.loads(seccomp_profile())
         assert profile.parent.stat().st_mode & 0o777 == 0o755
         assert options["tmpfs"] == {"/tmp": "size=1024,mode=1777"}
-        assert [each["Name"] for each in options["ulimits"]] == ["nproc"]
+        assert [each["name"] for each in options["ulimits"]] == ["nproc"]
         assert options["read_only"]
     assert not profile.exists()
 
