@@ -18,6 +18,8 @@ IF_EQUAL, IF_AT_LEAST, IF_ANY_BIT = 0x15, 0x35, 0x45
 NUMBER_OFFSET, ARCHITECTURE_OFFSET, ARGUMENTS_OFFSET = 0, 4, 16
 
 AF_UNIX, AF_INET, SOCK_STREAM, SOCKET_TYPE_MASK = 1, 2, 1, 0xF
+ANY_PROTOCOL, TCP = 0, 6
+PRIO_PROCESS = 0
 IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: asking about a terminal, and flags of descriptors."""
 PRCTLS = (1, 2, 3, 4, 15, 16, 21, 23, 29, 30, 36, 39, 42, 0x53564D41)
@@ -95,7 +97,16 @@ def _checks(allowed: Allowed) -> dict[str, list[Instruction]]:
     """Calls that are allowed with certain arguments only."""
     return {
         "clone": [_load_argument(0), (IF_ANY_BIT, 0, 1, linux.ANY_NAMESPACE), *_fail_or_allow(errno.EPERM)],
-        "prlimit64": _one_of(0, (0,), errno.EPERM),  # of the caller itself: pid 0
+        # The next three of the caller itself, pid 0: without namespaces and root, the worker is of the same user.
+        "prlimit64": _one_of(0, (0,), errno.EPERM),
+        "sched_setaffinity": _one_of(0, (0,), errno.EPERM),
+        "setpriority": [
+            _load_argument(0),
+            (IF_EQUAL, 0, 2, PRIO_PROCESS),
+            _load_argument(1),
+            (IF_EQUAL, 1, 0, 0),
+            *_fail_or_allow(errno.EPERM),
+        ],
         "ioctl": _one_of(1, IOCTLS, errno.ENOTTY),
         "prctl": _one_of(0, PRCTLS, errno.EINVAL),
         "socket": [*_when_tcp(allowed.network), *_one_of(0, (AF_UNIX,) if allowed.sockets else (), errno.EAFNOSUPPORT)],
@@ -116,15 +127,19 @@ def _stream_pair() -> list[Instruction]:
 
 
 def _when_tcp(permitted: bool) -> list[Instruction]:
-    """Goes on with what follows for any other socket."""
+    """Goes on with what follows for any other socket. Other streams, such as MPTCP, are beyond Landlock's rules, and to
+    ask for one can have the kernel load a module."""
     if not permitted:
         return []
     return [
         _load_argument(0),
-        (IF_EQUAL, 0, 4, AF_INET),
+        (IF_EQUAL, 0, 7, AF_INET),
         _load_argument(1),
         (AND, 0, 0, SOCKET_TYPE_MASK),
-        (IF_EQUAL, 0, 1, SOCK_STREAM),
+        (IF_EQUAL, 0, 4, SOCK_STREAM),
+        _load_argument(2),
+        (IF_EQUAL, 1, 0, ANY_PROTOCOL),
+        (IF_EQUAL, 0, 1, TCP),
         _return(ALLOW),
     ]
 

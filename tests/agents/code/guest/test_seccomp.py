@@ -3,6 +3,7 @@
 import errno
 import itertools
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -82,6 +83,12 @@ def test_what_depends_on_other_walls_is_refused_without_them(machine: str) -> No
         ("clone", (0x40000000,), FAIL | errno.EPERM),
         ("prlimit64", (0,), ALLOW),
         ("prlimit64", (17,), FAIL | errno.EPERM),
+        ("sched_setaffinity", (0,), ALLOW),
+        ("sched_setaffinity", (17,), FAIL | errno.EPERM),
+        ("setpriority", (0, 0), ALLOW),
+        ("setpriority", (0, 17), FAIL | errno.EPERM),
+        ("setpriority", (1, 0), FAIL | errno.EPERM),
+        ("setpriority", (2, 0), FAIL | errno.EPERM),
         ("ioctl", (0, 0x5401), ALLOW),
         ("ioctl", (0, 0x5412), FAIL | errno.ENOTTY),
         ("prctl", (15,), ALLOW),
@@ -106,6 +113,14 @@ def test_arguments_decide(machine: str, name: str, arguments: tuple[int, ...], e
 def test_no_socket_at_all_where_the_network_is_the_hosts(machine: str) -> None:
     program, number = compiled(TIGHT, machine), syscalls.NUMBERS[machine]["socket"]
     assert {decided(program, machine, number, family) for family in range(46)} == {FAIL | errno.EAFNOSUPPORT}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_with_a_network_there_is_tcp_and_no_other_socket_of_it(machine: str) -> None:
+    program, number = compiled(replace(WIDE, network=True), machine), syscalls.NUMBERS[machine]["socket"]
+    asked = list(itertools.product((2, 10, 43), range(7), (0, 6, 17, 132, 255, 262)))
+    allowed = [each for each in asked if decided(program, machine, number, *each) == ALLOW]
+    assert allowed == [(2, 1, 0), (2, 1, 6)]
 
 
 def test_numbers_of_another_architecture_kill() -> None:
