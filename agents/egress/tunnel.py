@@ -19,10 +19,13 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
+from agents.egress.addresses import MAX_NAME
 from agents.egress.guard import DEFAULT_PORTS, Guard
 from agents.errors import AgentError, EgressRefused
 
 MAX_HEAD = 64 * 1024
+MAX_TARGET = 8 * 1024
+"""Of a request's URL, which the event loop reads in one go."""
 CHUNK = 256 * 1024
 CONNECT_SECONDS = 10.0
 MAX_ADDRESSES_TRIED = 4
@@ -75,8 +78,9 @@ class Proxy(ABC):
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
                 head = Head(await reader.readuntil(b"\r\n\r\n"))
                 await self._forward(head, reader, writer)
+                await _flushed(writer)
         finally:
-            writer.close()
+            writer.transport.abort()
 
     async def _forward(self, head: "Head", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -95,8 +99,9 @@ class Proxy(ABC):
             else:
                 to_there.write(head.for_origin())
             await asyncio.gather(_relay(reader, to_there), _relay(there, writer))
+            await _flushed(to_there)
         finally:
-            to_there.close()
+            to_there.transport.abort()
 
     async def _connect(self, head: "Head") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """To one of the addresses that may be reached; raises `EgressRefused`, `OSError` or `TimeoutError`."""
@@ -121,10 +126,14 @@ class Head:
         self.method, target, self._version = first.split(b" ")
         self._headers = headers
         self.is_connect = self.method == b"CONNECT"
+        if len(target) > MAX_TARGET:
+            raise ValueError("the URL is too long")
         try:
             self.url = httpx2.URL(f"https://{target.decode()}/" if self.is_connect else target.decode())
         except httpx2.InvalidURL as error:
             raise ValueError("no URL") from error
+        if len(self.url.raw_host) > MAX_NAME:
+            raise ValueError("no host has such a long name")
 
     @property
     def host(self) -> str:
@@ -193,6 +202,13 @@ def _answer(status: str, message: str) -> bytes:
         f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
         "Connection: close\r\n\r\n"
     ).encode() + body
+
+
+async def _flushed(writer: asyncio.StreamWriter) -> None:
+    """Closed, with all that was written taken by the other side, which may take its time or never do it: whoever waits
+    counts among `MAX_CONNECTIONS` until then."""
+    writer.close()
+    await writer.wait_closed()
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

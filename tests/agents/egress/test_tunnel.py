@@ -2,13 +2,16 @@
 
 import asyncio
 import base64
+import os
+import socket
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
 
 from agents.egress.guard import Guard
 from agents.egress.policy import EgressPolicy
-from agents.egress.tunnel import Tunnel
+from agents.egress.tunnel import MAX_TARGET, Tunnel
 from agents.errors import EgressRefused
 from tests.agents.conftest import LOCAL
 from tests.agents.http_server import Received, Server, json_reply
@@ -92,6 +95,13 @@ async def test_what_is_no_request_ends_the_connection(head: str) -> None:
         assert not (await asked(tunnel, head)).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.parametrize("target", [f"http://{'a.' * 200}b/", f"http://a/{'x' * MAX_TARGET}"], ids=["host", "path"])
+async def test_what_is_too_long_is_neither_read_nor_told(target: str) -> None:
+    async with Tunnel(Guard(EgressPolicy())) as tunnel:
+        assert await asked(tunnel, f"GET {target} HTTP/1.1") == b""
+        assert tunnel.refusal is None
+
+
 async def test_its_end_ends_the_connections_through_it(server: Server) -> None:
     async with Tunnel(Guard(LOCAL)) as tunnel:
         url = urlsplit(tunnel.url)
@@ -103,3 +113,30 @@ async def test_its_end_ends_the_connections_through_it(server: Server) -> None:
     async with asyncio.timeout(60):
         assert await reader.read() == b""
     writer.close()
+
+
+@pytest.mark.parametrize("ends_first", [True, False], ids=["after the client's end", "before it"])
+async def test_its_end_waits_for_nobody_who_does_not_read(ends_first: bool) -> None:
+    """A server that takes nothing would otherwise keep a socket of this process for as long as it likes."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        before = len(os.listdir("/proc/self/fd"))
+        async with Tunnel(Guard(LOCAL)) as tunnel:
+            url = urlsplit(tunnel.url)
+            credentials = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
+            reader, writer = await asyncio.open_connection(url.hostname, url.port)
+            port = deaf.getsockname()[1]
+            writer.write(
+                f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nProxy-Authorization: Basic {credentials}\r\n\r\n".encode()
+            )
+            await reader.readuntil(b"\r\n\r\n")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    while True:
+                        writer.write(bytes(1 << 20))
+                        await writer.drain()
+            if ends_first:
+                writer.transport.abort()
+                await asyncio.sleep(0.1)
+        writer.transport.abort()
+        await asyncio.sleep(0)
+        assert len(os.listdir("/proc/self/fd")) <= before
