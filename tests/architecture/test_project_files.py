@@ -137,12 +137,14 @@ def test_the_lock_file_names_no_place_to_fetch_from() -> None:
 MAKE = """#!/bin/sh
 echo "$*" >> calls
 case "$*" in
+    install) exit 0 ;;
     *check*) exit "$CHECK" ;;
     *--last-failed*) exit "$AGAIN" ;;
     *JOBS=1*) exit "$WHOLE" ;;
     *) echo "$SAID"; exit "$FIRST" ;;
 esac
 """
+FIRST = ("install", "test")
 CHECK = "--keep-going --jobs=2 --output-sync check"
 CRASHED = "=== xdist: worker gw1 crashed and worker restarting disabled ==="
 
@@ -150,17 +152,17 @@ CRASHED = "=== xdist: worker gw1 crashed and worker restarting disabled ==="
 @pytest.mark.parametrize(
     ("make", "ends", "calls"),
     [
-        ({}, 0, ["test", CHECK]),
-        ({"CHECK": "2"}, 1, ["test", CHECK]),
-        ({"FIRST": "2"}, 0, ["test", "test JOBS=0 ARGS=--last-failed", CHECK]),
-        ({"FIRST": "2", "AGAIN": "2"}, 1, ["test", "test JOBS=0 ARGS=--last-failed", CHECK]),
-        ({"FIRST": "2", "SAID": CRASHED}, 0, ["test", "test JOBS=1", CHECK]),
-        ({"FIRST": "2", "SAID": CRASHED, "WHOLE": "2"}, 1, ["test", "test JOBS=1", CHECK]),
-        ({"FIRST": "124"}, 0, ["test", "test JOBS=1", CHECK]),
+        ({}, 0, [*FIRST, CHECK]),
+        ({"CHECK": "2"}, 1, [*FIRST, CHECK]),
+        ({"FIRST": "2"}, 0, [*FIRST, "test JOBS=0 ARGS=--last-failed", CHECK]),
+        ({"FIRST": "2", "AGAIN": "2"}, 1, [*FIRST, "test JOBS=0 ARGS=--last-failed", CHECK]),
+        ({"FIRST": "2", "SAID": CRASHED}, 0, [*FIRST, "test JOBS=1", CHECK]),
+        ({"FIRST": "2", "SAID": CRASHED, "WHOLE": "2"}, 1, [*FIRST, "test JOBS=1", CHECK]),
+        ({"FIRST": "124"}, 0, [*FIRST, "test JOBS=1", CHECK]),
         (
             {"FIRST": "2", "SAID": "Different tests were collected between gw2 and gw0."},
             0,
-            ["test", "test JOBS=1", CHECK],
+            [*FIRST, "test JOBS=1", CHECK],
         ),
     ],
     ids=[
