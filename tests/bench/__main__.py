@@ -10,7 +10,10 @@ Everything unless some are named: `make bench ARGS="code"`.
 import argparse
 import asyncio
 import json
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.bench import compilation, expressions, idle, peers, recovery, runs, sandbox, tables
@@ -20,6 +23,11 @@ from tests.fixtures.live import Live, clients
 from tests.fixtures.stack import RunningStack
 
 GROUPS = ("code", "stack", "peers")
+PART_SECONDS = 300.0
+"""How long one part of what is measured on a stack may take; on a machine that is too busy the next part begins."""
+
+Tell = Callable[[Figure], None]
+Part = Callable[[Live], AsyncIterator[Figure]]
 
 
 def main() -> None:
@@ -32,51 +40,79 @@ def main() -> None:
     chosen = parser.parse_args()
     if unknown := set(chosen.groups) - set(GROUPS):
         parser.error(f"there is no group {', '.join(sorted(unknown))}")
-    measured = []
-    for figure in _measure(chosen.groups or GROUPS, small=chosen.small):
+    measured: list[Figure] = []
+
+    def tell(figure: Figure) -> None:
         print(figure.as_row(), flush=True)
         measured.append(figure)
+
+    _measure(chosen.groups or GROUPS, tell, small=chosen.small)
     for figure in measured:
         print(json.dumps(figure.as_json(), ensure_ascii=False))
 
 
-def _measure(groups: tuple[str, ...] | list[str], *, small: bool) -> Iterator[Figure]:
+def _measure(groups: Sequence[str], tell: Tell, *, small: bool) -> None:
     if "code" in groups:
-        yield from expressions.figures(rounds=2 if small else 9, repeat=20 if small else 2_000)
-        yield from compilation.figures(steps=50 if small else 1_000, rounds=2 if small else 7)
-        yield from sandbox.figures(rounds=2 if small else 25)
-        yield from tables.figures(rows=20_000 if small else 10_000_000, rounds=1 if small else 5)
+        _tell_all(expressions.figures(rounds=2 if small else 9, repeat=20 if small else 2_000), tell)
+        _tell_all(compilation.figures(steps=50 if small else 1_000, rounds=2 if small else 7), tell)
+        _tell_all(sandbox.figures(rounds=2 if small else 25), tell)
+        _tell_all(tables.figures(rows=20_000 if small else 10_000_000, rounds=1 if small else 5), tell)
     if "stack" in groups or "peers" in groups:
         with idle.fresh_folder() as folder:
-            yield from _on_stack(Path(folder), groups, small=small)
+            _on_stack(Path(folder), groups, tell, small=small)
 
 
-def _on_stack(folder: Path, groups: tuple[str, ...] | list[str], *, small: bool) -> Iterator[Figure]:
+def _tell_all(figures: Iterable[Figure], tell: Tell) -> None:
+    for figure in figures:
+        tell(figure)
+
+
+def _on_stack(folder: Path, groups: Sequence[str], tell: Tell, *, small: bool) -> None:
     """The first start makes everything, the second finds it."""
-    starts: list[Figure] = []
     data = folder / "stack"
+    starts: list[Figure] = []
     if "stack" in groups:
+        _now("a stack on a fresh folder")
         with idle.measured_start(data, "fresh folder", 15, starts):
-            pass
+            _tell_all(starts, tell)
+    starts.clear()
+    _now("a stack on a used folder")
     with idle.measured_start(data, "used folder", 8, starts) as stack:
         if "stack" in groups:
-            yield from starts
-            yield from idle.idle(stack, settle=1, watch=2) if small else idle.idle(stack)
-        yield from asyncio.run(_of_runs(stack, folder, groups, runs.SMALL if small else runs.FULL))
+            _tell_all(starts, tell)
+            _now("a stack at rest")
+            _tell_all(idle.idle(stack, settle=1, watch=2) if small else idle.idle(stack), tell)
+        asyncio.run(_of_runs(stack, _parts(folder, groups, runs.SMALL if small else runs.FULL), tell))
 
 
-async def _of_runs(
-    stack: RunningStack, folder: Path, groups: tuple[str, ...] | list[str], size: runs.Size
-) -> list[Figure]:
+def _parts(folder: Path, groups: Sequence[str], size: runs.Size) -> dict[str, Part]:
+    """What is measured of runs, the light parts first; the last one leaves a worker that has just started."""
+    parts: dict[str, Part] = {}
+    if "stack" in groups:
+        parts |= {name: partial(part, size=size) for name, part in runs.PARTS.items()}
+    if "peers" in groups:
+        parts["peers"] = partial(peers.figures, folder=folder, starts=size.starts // 2, burst=size.burst)
+    if "stack" in groups:
+        parts["a killed worker"] = partial(recovery.figures, rounds=size.kills)
+    return parts
+
+
+async def _of_runs(stack: RunningStack, parts: dict[str, Part], tell: Tell) -> None:
     async with clients(stack) as (client, prefect):
         live = Live(api=await owner(client), prefect=prefect, stack=stack)
-        found = [figure async for figure in runs.figures(live, size)] if "stack" in groups else []
-        if "peers" in groups:
-            burst = peers.figures(live, folder, starts=size.starts // 2, burst=size.burst)
-            found += [figure async for figure in burst]
-        if "stack" in groups:  # the last: it leaves a worker that has just started
-            found += [figure async for figure in recovery.figures(live, rounds=size.rounds)]
-    return found
+        for name, part in parts.items():
+            _now(name)
+            try:
+                async with asyncio.timeout(PART_SECONDS):
+                    async for figure in part(live):
+                        tell(figure)
+            except TimeoutError:
+                _now(f"{name}: given up after {PART_SECONDS:.0f} s")
+
+
+def _now(what: str) -> None:
+    """What is measured now, for those who wait; not among the figures."""
+    print(f"{time.strftime('%X')} {what} …", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

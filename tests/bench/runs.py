@@ -30,20 +30,21 @@ class Size:
     rounds: int
     burst: int
     items: tuple[int, ...]
+    kills: int
 
 
-FULL = Size(starts=40, rounds=7, burst=200, items=(1_000, 10_000))
-SMALL = Size(starts=2, rounds=1, burst=9, items=(20,))
+FULL = Size(starts=40, rounds=7, burst=200, items=(1_000, 10_000), kills=3)
+SMALL = Size(starts=2, rounds=1, burst=9, items=(20,), kills=1)
 
 
 async def figures(live: Live, size: Size) -> AsyncIterator[Figure]:
     """All of them, the light ones first."""
-    for group in (first_step(live, size), chain(live, size), loops(live, size), bursts(live, size)):
-        async for figure in group:
+    for part in PARTS.values():
+        async for figure in part(live, size=size):
             yield figure
 
 
-async def first_step(live: Live, size: Size) -> AsyncIterator[Figure]:
+async def first_step(live: Live, *, size: Size) -> AsyncIterator[Figure]:
     """From the POST on an idle, warm system."""
     agent = await live.code("import time\nreturn {'at': time.time()}")
     workflow = await live.api.active_workflow(steps=[step("work", agent)], output={"at": "{{ work.output.at }}"})
@@ -61,7 +62,7 @@ async def first_step(live: Live, size: Size) -> AsyncIterator[Figure]:
     yield Figure("P1 execute → run on record as RUNNING, p50", statistics.median(begun), "ms", size.starts)
 
 
-async def chain(live: Live, size: Size) -> AsyncIterator[Figure]:
+async def chain(live: Live, *, size: Size) -> AsyncIterator[Figure]:
     """Light steps one after another."""
     keys = [f"s{number}" for number in range(CHAIN)]
     workflow = await live.api.active_workflow(
@@ -75,7 +76,7 @@ async def chain(live: Live, size: Size) -> AsyncIterator[Figure]:
     yield Figure(f"P2 {CHAIN} light steps in a row, a step", statistics.median(each[1:]), "ms", size.rounds, goal=4)
 
 
-async def loops(live: Live, size: Size) -> AsyncIterator[Figure]:
+async def loops(live: Live, *, size: Size) -> AsyncIterator[Figure]:
     """A LOOP and a reduce behind it."""
     for items in size.items:
         body = {"items": "inputs.items", "steps": [_light("look")], "maxIterations": items}
@@ -97,7 +98,7 @@ async def loops(live: Live, size: Size) -> AsyncIterator[Figure]:
         yield Figure(f"P4 LOOP over {items:,} light items, memory", max(peak - before, 0.0), "MiB", 1, goal=200)
 
 
-async def bursts(live: Live, size: Size) -> AsyncIterator[Figure]:
+async def bursts(live: Live, *, size: Size) -> AsyncIterator[Figure]:
     """Three-step runs, started by several clients as fast as they are accepted."""
     workflow = await live.api.active_workflow(steps=[_light("a"), _light("b", "a"), _light("c", "b")])
     await live.run(workflow)
@@ -114,6 +115,9 @@ async def bursts(live: Live, size: Size) -> AsyncIterator[Figure]:
     what = f"P3 burst of {size.burst} three-step runs"
     yield Figure(f"{what}, finished", size.burst / seconds * 60, "runs/min", 1, goal=600, more_is_better=True)
     yield Figure(f"{what}, CPU", used / size.burst, "s/run", 1)
+
+
+PARTS = {"the first step": first_step, "steps in a row": chain, "loops": loops, "bursts": bursts}
 
 
 async def _all_ended(live: Live, workflow: dict[str, Any], runs: int) -> float:
