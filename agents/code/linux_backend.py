@@ -55,14 +55,15 @@ class LinuxBackend:
         with self._work_folder() as work:
             launch = self._launch(program, limits, work)
             waiting = self._standby.taken(launch, job)
-            running = Running(program, limits, streams, waiting or Pipes(job))
-            try:
-                if waiting is None:
-                    await zygote.launch(launch, running.pipes.descriptors)
-                    running.pipes.close_handed_over()
-                stopped = await running.until_over(limits.wall_seconds)
-            finally:
-                await running.aclose()
+            with contextlib.closing(waiting or Pipes(job)) as pipes:
+                running = Running(program, limits, streams, pipes)
+                try:
+                    if waiting is None:
+                        await zygote.launch(launch, pipes.descriptors)
+                        pipes.close_handed_over()
+                    stopped = await running.until_over(limits.wall_seconds)
+                finally:
+                    await running.aclose()
         outcome = running.outcome(stopped, wall_seconds=time.monotonic() - began)
         asyncio.get_running_loop().call_soon(self._standby.asked_for, zygote, launch)
         return outcome

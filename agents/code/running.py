@@ -41,6 +41,7 @@ class Running:
 
     def __post_init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._network = self._serve_network()
         self._stop: Stop | None = None
         self._report = b""
         self._over: asyncio.Future[None] = self._loop.create_future()
@@ -49,11 +50,6 @@ class Running:
         self._read(self.pipes.stderr, self._taker("stderr"))
         self._read(self.pipes.answer, self._take_answer)
         self._read(self.pipes.control.fileno(), self._take_report)
-        self._network: asyncio.Task[None] | None = None
-        if self.program.network is not None:
-            ours, theirs = socket.socketpair()
-            self.pipes.handed_over.append(theirs.detach())
-            self._network = self._loop.create_task(serve(ours, self.program.network))
 
     async def until_over(self, wall_seconds: float | None) -> Stop | None:
         """Until nothing of the run is left. A cancellation waits for that as well before it goes on."""
@@ -104,6 +100,14 @@ class Running:
         self._answer.close()
         if not self._over.done():
             self._over.cancel()
+
+    def _serve_network(self) -> asyncio.Task[None] | None:
+        """Its descriptor goes behind the program's. Raises `OSError` where this process may open no more."""
+        if self.program.network is None:
+            return None
+        ours, theirs = socket.socketpair()
+        self.pipes.handed_over.append(theirs.detach())
+        return self._loop.create_task(serve(ours, self.program.network))
 
     def _read(self, descriptor: int, take: Callable[[bytes], None]) -> None:
         os.set_blocking(descriptor, False)

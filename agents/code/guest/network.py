@@ -5,6 +5,7 @@ and hands it out before the walls stand; the worker accepts what the program con
 """
 
 import fcntl
+import os
 import socket
 import struct
 
@@ -31,4 +32,5 @@ def taken(channel: socket.socket) -> socket.socket:
     message, descriptors, _, _ = socket.recv_fds(channel, len(LISTENER), 1)
     if message != LISTENER or not descriptors:
         raise ConnectionError("the program's network was not handed out")
+    os.set_inheritable(descriptors[0], False)
     return socket.socket(fileno=descriptors[0])

@@ -1,6 +1,7 @@
 """What a program with a network reaches, and what it does not."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from agents.code import machine
 from agents.code.backend import SandboxUnavailable
 from agents.code.executor import CodeExecutor
+from agents.code.guest import network
 from agents.code.selection import Selection
 from agents.egress.policy import EgressPolicy
 from agents.errors import AgentTimeout, EgressRefused
@@ -211,3 +213,11 @@ def main(input):
     return len(held)
 """
     assert await fetch(server.url(), code=code) == 200
+
+
+def test_what_the_worker_starts_meanwhile_does_not_inherit_the_way_out() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, socket.socket() as listener:
+        socket.send_fds(theirs, [network.LISTENER], [listener.fileno()])
+        with network.taken(ours) as taken:
+            assert not taken.get_inheritable()
