@@ -19,9 +19,13 @@ class Pipes:
         """The program's descriptors in their order; the control channel comes behind them."""
         self._ours: set[int] = set()
         self._job = -1
-        self.handed_over.append(self._late_job() if job is None else _in_memory(job))
-        self.stdout, self.stderr, self.answer = self._output(), self._output(), self._output()
         self.control, self._watchers = socket.socketpair()
+        try:
+            self.handed_over.append(self._late_job() if job is None else _in_memory(job))
+            self.stdout, self.stderr, self.answer = self._output(), self._output(), self._output()
+        except OSError:
+            self.close()
+            raise
 
     @property
     def descriptors(self) -> list[int]:
@@ -36,16 +40,19 @@ class Pipes:
         return True
 
     def hand_over(self, job: bytes) -> bool:
-        """To the program that waits for it. False: it is too much, or nobody waits any more; nothing has run then."""
-        if len(job) > MAX_LATE_BYTES or not self.is_alive():
+        """To the program that waits for it. False: nobody waits any more, or it is not taken whole; nothing runs then.
+
+        Half a job is no JSON, so a program that got no more ends without having run any code.
+        """
+        if not self.is_alive():
             return False
         try:
             self.control.send(GO)
-            os.write(self._job, job)
+            written = os.write(self._job, job)
         except OSError:
             return False
         self.close_one(self._job)
-        return True
+        return written == len(job)
 
     def close_handed_over(self) -> None:
         """The run's processes have their own copies by now."""
@@ -68,6 +75,7 @@ class Pipes:
 
     def _late_job(self) -> int:
         reading, self._job = os.pipe()
+        os.set_blocking(self._job, False)  # a user with very many pipes gets small ones
         self._ours.add(self._job)
         return reading
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from agents.code.guest.launch import NAMESPACES, Launch
-from agents.code.pipes import Pipes
+from agents.code.pipes import MAX_LATE_BYTES, Pipes
 from agents.code.zygote import Zygote
 
 MOST = 2
@@ -36,11 +36,10 @@ class Standby:
         self._waiting: OrderedDict[bytes, _Waiting] = OrderedDict()
         self._asked_for: OrderedDict[bytes, None] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
     def taken(self, launch: Launch, job: bytes) -> Pipes | None:
-        """Of the run that has got the job. None where none waits for such a launch, or waits no more."""
+        """Of the run that has got the job. None where it is too large, or no run waits for such a launch any more."""
+        if len(job) > MAX_LATE_BYTES:
+            return None
         waiting = self._waiting.pop(launch.encoded(), None)
         if waiting is None:
             return None
@@ -63,11 +62,15 @@ class Standby:
             self._asked_for.popitem(last=False)
 
     def prepare(self, zygote: Zygote, launch: Launch) -> bool:
-        """Has one wait unless one does; the one that has waited longest makes room. Starts no zygote: False then."""
+        """Has one wait unless one does; the one that has waited longest makes room. False: there is no zygote for it, or
+        nothing to open."""
         key = launch.encoded()
         if key in self._waiting:
             return True
-        pipes = Pipes(None)
+        try:
+            pipes = Pipes(None)
+        except OSError:  # no more descriptors, for now
+            return False
         if not zygote.offer(replace(launch, waits=True), pipes.descriptors):
             pipes.close()
             return False

@@ -1,13 +1,14 @@
 """Runs that wait for their program: used once, for just what they were made for, and never left behind."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import psutil
@@ -121,6 +122,26 @@ async def test_a_job_that_is_too_large_to_come_late_comes_with_its_run(backend: 
     for size in (MAX_LATE_BYTES - 200, MAX_LATE_BYTES + 1):
         outcome = await backend.run(replace(GOOD, input="x" * size), WIDE, Silence())
         assert len(outcome.answer) > size
+    await asyncio.sleep(0)
+    assert soon(lambda: len(guests()) == CHAIN)
+
+
+async def test_a_job_that_a_small_pipe_does_not_take_whole_comes_with_another_run(
+    backend: LinuxBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "pipe", small_pipe)
+    pids = await waiting(backend)
+    monkeypatch.undo()
+    outcome = await backend.run(replace(GOOD, input="x" * 20_000), WIDE, Silence())
+    assert len(outcome.answer) > 20_000
+    assert soon(lambda: not any(map(psutil.pid_exists, pids)))
+
+
+def small_pipe(make: Callable[[], tuple[int, int]] = os.pipe) -> tuple[int, int]:
+    """What a user gets that has very many."""
+    ends = make()
+    fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, 4096)
+    return ends
 
 
 @pytest.mark.parametrize("which", range(CHAIN), ids=["watcher", "first process", "program"])
