@@ -51,6 +51,33 @@ async def test_what_is_told_is_charged_exactly(sessions: Sessions, tenant: Tenan
     assert used == Used(prompt_tokens=10, completion_tokens=17, unpriced_tokens=0, cost=Decimal("0.00000004"))
 
 
+async def test_one_that_goes_over_its_reckoning_leaves_the_others_theirs(sessions: Sessions, tenant: Tenant) -> None:
+    """A stream is stopped before it takes what another call of the run has set aside."""
+    project = await a_project(sessions, tenant, maxTokens=100)
+    budget = await a_budget(sessions, tenant, project)
+    asked, done = asyncio.Event(), asyncio.Event()
+
+    async def other() -> None:
+        await budget.ask(tokens(10, 1), tokens(10, 50))
+        asked.set()
+        await done.wait()
+        budget.tell(tokens(10, 50))
+        budget.over()
+
+    task = asyncio.create_task(other())
+    await asked.wait()
+    assert (await budget.ask(tokens(5, 1), tokens(5, 10))).tokens == 40
+    budget.tell(tokens(5, 35))
+    with pytest.raises(BudgetExceeded, match="with other calls"):
+        budget.tell(tokens(0, 1))
+    budget.over()
+    done.set()
+    with pytest.raises(BudgetExceeded, match="was exceeded"):
+        await task
+    await budget.close()
+    assert (await charged(sessions, tenant.id, project)).amount.tokens == 101
+
+
 async def test_tokens_without_a_price_count_and_are_told_apart(sessions: Sessions, tenant: Tenant) -> None:
     project = await a_project(sessions, tenant, maxTokens=100)
     budget = await a_budget(sessions, tenant, project)
