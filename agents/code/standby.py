@@ -62,8 +62,8 @@ class Standby:
             self._asked_for.popitem(last=False)
 
     def prepare(self, zygote: Zygote, launch: Launch) -> bool:
-        """Has one wait unless one does; the one that has waited longest makes room. False: there is no zygote for it, or
-        nothing to open."""
+        """Has one wait unless one does; the one that has waited longest makes room. False: no zygote for it,
+        or nothing to open."""
         key = launch.encoded()
         if key in self._waiting:
             return True

@@ -3,12 +3,16 @@
 import asyncio
 import itertools
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -201,6 +205,48 @@ async def test_a_large_input_and_a_large_result_pass(backend: LinuxBackend) -> N
     text = "x" * (8 * MIB)
     outcome = await backend.run(Program(language=Language.PYTHON, code=GOOD.code, input=text), WIDE, Silence())
     assert len(outcome.answer) > 8 * MIB
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """For this process to open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + count + 1, hard))
+    held = []
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        for descriptor in held[len(held) - count :]:
+            os.close(descriptor)
+        del held[len(held) - count :]
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("with_network", [False, True])
+async def test_a_run_for_which_there_are_no_descriptors_keeps_none(backend: LinuxBackend, with_network: bool) -> None:
+    """A worker that has run out of them would never come out of it again."""
+
+    async def nothing(listener: socket.socket) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    program = replace(GOOD, network=nothing if with_network else None)
+    await backend.run(program, WIDE, Silence())
+    before = len(os.listdir("/proc/self/fd"))
+    refused = 0
+    for count in range(14):
+        with descriptors_left(count):
+            try:
+                await backend.run(program, WIDE, Silence())
+            except OSError:
+                refused += 1
+        assert len(os.listdir("/proc/self/fd")) <= before, count
+    assert refused > 5
 
 
 async def test_control_groups_of_runs_are_removed(backend: LinuxBackend) -> None:
