@@ -106,7 +106,7 @@ class TestOne:
         assert first["error"]["code"] == "TIMEOUT"
         assert first["input"] == {"path": "a.csv"}
         assert (second["output"], second["outputRef"], second["preview"]) == (None, "sha256:abc", [{"a": 1}])
-        assert second["usage"] == {"promptTokens": 60, "completionTokens": 15, "totalCost": 0.3}
+        assert second["usage"] == {"promptTokens": 60, "completionTokens": 15, "totalCost": 0.3, "sandbox": None}
         assert third["startedAt"] is None
         page = await api.get(f"/executions/{key}/steps", page=3, pageSize=1)
         assert [each["path"] for each in page.json()["data"]] == ["report"]
