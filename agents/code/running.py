@@ -73,6 +73,8 @@ class Running:
             raise SandboxUnavailable("the process that watches over the program was killed") from None
         if ended["end"] == "setup":
             raise SandboxUnavailable(f"the sandbox could not be built: {ended['message']}")
+        if ended["end"] == "stopped" and stopped is None:  # it was handed its job as its zygote died
+            raise SandboxUnavailable("the process that starts programs has ended")
         how, code = ended["end"], ended["code"]
         killed_by = code if how == "signalled" else None
         return Outcome(
