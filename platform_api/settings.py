@@ -357,7 +357,7 @@ class RunSettings(_Group):
         5.0,
         alias="TURBOCAT_WORKER_POLL_SECONDS",
         gt=0,
-        description="seconds between polls when no event wakes the worker; doubled after a minute without runs",
+        description="seconds between polls when no event wakes the worker; doubled in a pool at rest",
     )
     agent_test_seconds: float = Field(
         60.0,

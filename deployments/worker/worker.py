@@ -24,7 +24,7 @@ from deployments.worker.processes import WarmPool
 from flows.orchestrator import workflow_of
 from flows.states import ExecutionStatus
 
-QUIET_SECONDS = 60.0
+QUIET_SECONDS = 15.0
 """After so long without a run a pool is polled half as often: still within the time that schedules are told ahead."""
 
 log = structlog.get_logger(__name__)
