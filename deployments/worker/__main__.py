@@ -18,6 +18,7 @@ from deployments.prefect_client import prefect_client
 from deployments.wiring import Wiring, wired
 from deployments.worker import child
 from deployments.worker.cancelling import Cancelling
+from deployments.worker.descriptors import allow_enough
 from deployments.worker.fork_server import ForkServer, set_aside
 from deployments.worker.processes import WarmPool
 from deployments.worker.rounds import Rounds
@@ -49,6 +50,7 @@ def main() -> int:
     except SettingsInvalid as error:
         sys.stderr.write(f"The worker cannot start:\n{error}\n")
         return 2
+    allow_enough()
     control = set_aside(child.main)  # the first of all: what is opened or started before would be the copy's as well
     configure_logging(settings.logs, application="worker")
     try:
