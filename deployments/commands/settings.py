@@ -11,7 +11,5 @@ def settings_or_exit() -> Settings:
         return load_settings()
     except SettingsInvalid as error:
         sys.stderr.write(f"error: settings are missing or wrong\n{error}\n")
-        sys.stderr.write(
-            "hint: docs/settings.md tells of each one; `turbocat up` sets those that it needs itself\n"
-        )
+        sys.stderr.write("hint: docs/settings.md tells of each one; `turbocat up` sets those that it needs itself\n")
         raise SystemExit(2) from None
