@@ -47,7 +47,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         if cause is None:
             continue
         yield cause
-        waiting += [cause.__cause__ or cause.__context__, *(cause.exceptions if isinstance(cause, BaseExceptionGroup) else ())]
+        waiting += [
+            cause.__cause__ or cause.__context__,
+            *(cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()),
+        ]
 
 
 def _plain(reason: str | None) -> str:
