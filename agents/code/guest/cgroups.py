@@ -203,7 +203,12 @@ def _own_version_2_group() -> str:
 
 
 def _hand_down(folder: str) -> None:
-    """Lets groups below `folder` have controllers. One that has processes of its own may not: they move to a leaf."""
+    """Lets groups below `folder` have controllers. One that has processes of its own may not: they move to a leaf.
+
+    Raises `OSError` where `folder` does not have them itself, and leaves it as it is then.
+    """
+    if not {"memory", "pids"} <= set(_read(f"{folder}/cgroup.controllers").split()):
+        raise OSError("the controllers of memory and processes are not handed down to this user")
     wanted = "+memory +pids"
     with suppress(OSError):
         return _write(f"{folder}/cgroup.subtree_control", wanted)

@@ -51,6 +51,8 @@ def version_2(top: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ours = own / cgroups.OURS
     ours.mkdir()
     (ours / "cgroup.subtree_control").touch()
+    for folder in (own, ours):
+        (folder / "cgroup.controllers").write_text("cpu memory pids\n")
     return ours
 
 
@@ -73,6 +75,14 @@ def test_version_1_may_have_one_tree_for_both_controllers_of_processors(top: Pat
     group = cgroups.create(launch())
     assert isinstance(group, cgroups.Version1)
     assert Path(group.cpu).samefile(group.cpuacct)
+
+
+def test_version_2_without_its_controllers_is_left_as_it_is(version_2: Path) -> None:
+    own = version_2.parent
+    (own / "cgroup.controllers").write_text("hugetlb memory\n")
+    cgroups.prepare()
+    assert (own / "cgroup.subtree_control").read_text() == ""
+    assert not (own / cgroups.OWN_LEAF).exists()
 
 
 def test_version_1_is_read(top: Path) -> None:
