@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -118,9 +119,18 @@ def holds_a_guest(process: psutil.Process) -> bool:
 
 
 def guests(holder: psutil.Process) -> list[psutil.Process]:
-    """What runs below the zygotes of a warm process; they stay themselves."""
+    """What runs below the zygotes of a warm process; they stay themselves, and so does what waits for a program."""
     zygotes = [child for child in holder.children() if "agents.code.guest" in " ".join(child.cmdline())]
-    return [guest for zygote in zygotes for guest in zygote.children(recursive=True)]
+    runs = [[watcher, *watcher.children(recursive=True)] for zygote in zygotes for watcher in zygote.children()]
+    return [process for run in runs if not _waits(run[-1]) for process in run]
+
+
+def _waits(program: psutil.Process) -> bool:
+    """Whether its job is still to come: it reads that from a pipe, and has nothing there to read afterwards."""
+    try:
+        return os.readlink(f"/proc/{program.pid}/fd/0").startswith("pipe:")
+    except OSError:
+        return False
 
 
 @pytest.mark.case(37)

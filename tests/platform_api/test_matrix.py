@@ -31,6 +31,7 @@ SOMETIMES: Mapping[tuple[str, str], Mapping[Caller | None, int]] = {
     ("POST", "/users/me/password"): {None: 400},  # the example's password is not theirs
     ("POST", "/auth/logout"): {Caller.PROJECT_KEY: 403},  # a project's key stands for nobody who has sessions
     ("GET", "/auth/sessions"): {Caller.PROJECT_KEY: 403},
+    ("POST", "/executions/{execution_id}/preview"): {None: 404},  # none of its steps has run
     ("POST", "/executions/{execution_id}/resume"): {None: 409},  # it waits for nothing
     ("POST", "/executions/{execution_id}/retry"): {None: 409},  # it has not ended
 }
