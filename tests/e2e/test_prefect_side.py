@@ -115,14 +115,25 @@ async def test_a_run_whose_process_is_killed_goes_on_in_another(live: Live) -> N
 
 def holds_a_guest(process: psutil.Process) -> bool:
     """Whether a warm process has user code running below it."""
-    return "deployments.worker" in " ".join(process.cmdline()) and bool(guests(process))
+    try:
+        return "deployments.worker" in " ".join(process.cmdline()) and bool(guests(process))
+    except psutil.NoSuchProcess:  # it has just ended
+        return False
 
 
 def guests(holder: psutil.Process) -> list[psutil.Process]:
     """What runs below the zygotes of a warm process; they stay themselves, and so does what waits for a program."""
     zygotes = [child for child in holder.children() if "agents.code.guest" in " ".join(child.cmdline())]
-    runs = [[watcher, *watcher.children(recursive=True)] for zygote in zygotes for watcher in zygote.children()]
-    return [process for run in runs if not _waits(run[-1]) for process in run]
+    runs = [_run_of(watcher) for zygote in zygotes for watcher in zygote.children()]
+    return [process for run in runs if run and not _waits(run[-1]) for process in run]
+
+
+def _run_of(watcher: psutil.Process) -> list[psutil.Process]:
+    """Outermost first; empty where it has just ended."""
+    try:
+        return [watcher, *watcher.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _waits(program: psutil.Process) -> bool:
