@@ -43,6 +43,17 @@ def log() -> Lines:
     return Lines()
 
 
+class Started:
+    """Tells when a program has printed something."""
+
+    def __init__(self) -> None:
+        self.said = asyncio.Event()
+
+    def write(self, stream: str, chunk: bytes) -> bool:
+        self.said.set()
+        return True
+
+
 def context_of(log: Lines, limit_seconds: float | None = None) -> AgentContext:
     """Without a store of datasets."""
     return AgentContext(

@@ -26,7 +26,7 @@ from agents.code.guest import cgroups
 from agents.code.guest.launch import NAMESPACES, NO_WALLS
 from agents.code.linux_backend import LinuxBackend
 from agents.code.zygote import PROJECT_ROOT
-from tests.agents.code.conftest import guests, soon
+from tests.agents.code.conftest import Started, guests, soon
 
 pytestmark = pytest.mark.case(40)
 
@@ -40,17 +40,6 @@ async def backend() -> AsyncIterator[LinuxBackend]:
     made = LinuxBackend(NAMESPACES)
     yield made
     await made.aclose()
-
-
-class Started:
-    """Tells when a program has printed something."""
-
-    def __init__(self) -> None:
-        self.said = asyncio.Event()
-
-    def write(self, stream: str, chunk: bytes) -> bool:
-        self.said.set()
-        return True
 
 
 def python(code: str, **fields: object) -> Program:

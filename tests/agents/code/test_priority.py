@@ -15,7 +15,7 @@ from agents.code.canaries import Silence
 from agents.code.guest import priority, usage
 from agents.code.guest.launch import NAMESPACES
 from agents.code.linux_backend import LinuxBackend
-from tests.agents.code.conftest import guests, soon
+from tests.agents.code.conftest import Started, guests, soon
 
 pytestmark = pytest.mark.case(40)
 
@@ -56,17 +56,6 @@ def on_two_processors() -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, allowed)
-
-
-class Started:
-    """Tells when a program has printed something."""
-
-    def __init__(self) -> None:
-        self.said = asyncio.Event()
-
-    def write(self, stream: str, chunk: bytes) -> bool:
-        self.said.set()
-        return True
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from agents.code.guest.launch import LANDLOCK, NAMESPACES
 from agents.code.linux_backend import LinuxBackend
 from agents.code.pipes import MAX_LATE_BYTES
 from agents.code.zygote import PROJECT_ROOT
-from tests.agents.code.conftest import alive, guests, soon
+from tests.agents.code.conftest import Started, alive, guests, soon
 
 pytestmark = pytest.mark.case(40)
 
@@ -59,17 +59,6 @@ def _waits_for_its_job(pid: int) -> bool:
         looks.append((process.status(), process.cpu_times()))
         time.sleep(0.05)
     return looks[0] == looks[1] and looks[0][0] == psutil.STATUS_SLEEPING
-
-
-class Started:
-    """Tells when a program has printed something."""
-
-    def __init__(self) -> None:
-        self.said = asyncio.Event()
-
-    def write(self, stream: str, chunk: bytes) -> bool:
-        self.said.set()
-        return True
 
 
 @pytest.mark.parametrize("program", [GOOD, replace(GOOD, prewarmed=True), NODE], ids=["fresh", "prewarmed", "node"])

@@ -21,6 +21,7 @@ from agents.code.docker import podman as podmans
 from agents.code.docker.backend import DockerBackend
 from agents.code.docker.place import EnginePlace
 from agents.code.selection import SandboxChoice
+from tests.agents.code.conftest import Started
 
 LIMITS = Limits(cpu_seconds=5, wall_seconds=60, memory_bytes=128 * MIB, disk_bytes=8 * MIB, processes=16)
 
@@ -163,22 +164,11 @@ async def test_a_cancelled_run_leaves_nothing(backend: DockerBackend, engine: En
     program = Program(language=Language.PYTHON, code=code, input=None)
     running = asyncio.ensure_future(backend.run(program, LIMITS, started))
     async with asyncio.timeout(60):
-        await started.seen.wait()
+        await started.said.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert _containers(engine) == []
-
-
-class Started(Silence):
-    """Tells the first line."""
-
-    def __init__(self) -> None:
-        self.seen = asyncio.Event()
-
-    def write(self, stream: str, chunk: bytes) -> bool:
-        self.seen.set()
-        return True
 
 
 async def test_a_cancel_while_the_container_is_made_leaves_nothing(backend: DockerBackend, engine: EnginePlace) -> None:

@@ -20,6 +20,7 @@ from agents.code.docker import backend as backends
 from agents.code.docker import engine as engines
 from agents.code.docker.backend import DockerBackend
 from agents.code.docker.place import EnginePlace
+from tests.agents.code.conftest import Started
 from tests.fixtures.engine import OwnEngine
 
 pytestmark = [
@@ -87,17 +88,6 @@ class Between:
                 await sink.drain()
 
 
-class Started(Silence):
-    """Tells the first line."""
-
-    def __init__(self) -> None:
-        self.seen = asyncio.Event()
-
-    def write(self, stream: str, chunk: bytes) -> bool:
-        self.seen.set()
-        return True
-
-
 async def run(backend: DockerBackend, code: str, streams: Silence | None = None, wall: float | None = None) -> Outcome:
     program = Program(language=Language.PYTHON, code=code, input=None)
     return await backend.run(program, Limits(wall_seconds=wall), streams or Silence())
@@ -146,7 +136,7 @@ async def test_an_engine_that_stops_to_answer_ends_the_run_and_what_was_left_goe
         backend, started = DockerBackend(between.place), Started()
         running = asyncio.create_task(run(backend, SLEEP, started))
         async with asyncio.timeout(90):
-            await started.seen.wait()
+            await started.said.wait()
             between.flows.clear()
             lose_patience(monkeypatch)
             with pytest.raises(SandboxUnavailable, match=r"answer"):
