@@ -36,6 +36,9 @@ class ProgramNetwork(Proxy):
     def check(self, head: Head) -> None:
         """Raises `EgressRefused` for a host that the agent, or the tenant, does not name."""
         self._hosts.check(head.host, head.port)
+
+    def connected(self, head: Head) -> None:
+        """Only then: what the guard refuses is none."""
         self._tell("INFO", f"the program connects to {head.host}:{head.port}")
 
     def refused(self, error: AgentError) -> None:

@@ -62,6 +62,10 @@ class Proxy(ABC):
         """Raises `AgentError` for a request that goes no further."""
 
     @abstractmethod
+    def connected(self, head: "Head") -> None:
+        """Hears of each connection that is there."""
+
+    @abstractmethod
     def refused(self, error: AgentError) -> None:
         """Hears of what was refused; the other side is told the message as well."""
 
@@ -93,6 +97,7 @@ class Proxy(ABC):
         except (OSError, TimeoutError):
             writer.write(_answer("502 Bad Gateway", f"{head.host}:{head.port} cannot be reached"))
             return
+        self.connected(head)
         try:
             if head.is_connect:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -190,6 +195,9 @@ class Tunnel(Proxy):
         """Raises `EgressRefused` for who does not know the password."""
         if not hmac.compare_digest(head.authorization, self._expected):
             raise EgressRefused(f"a redirect to {head.url.host} is not followed", path="url")
+
+    def connected(self, head: Head) -> None:
+        """Is of no interest."""
 
     def refused(self, error: AgentError) -> None:
         """Keeps it."""

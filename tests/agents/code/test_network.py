@@ -131,10 +131,11 @@ async def test_international_names_are_written_as_they_are_looked_up(fetch: Fetc
     assert (status, message) == (502, "xn--bcher-kva.invalid:80 cannot be reached")
 
 
-async def test_the_guard_holds_for_programs_too(fetch: Fetch, server: Server) -> None:
+async def test_the_guard_holds_for_programs_too(fetch: Fetch, server: Server, log: Lines) -> None:
     hosts = [here(server)]
     status, message = await fetch(server.url(), network=hosts, hosts=hosts, egress=EgressPolicy())
     assert (status, "loopback" in message) == (403, True)
+    assert [level for level, line in log.written if here(server) in line or "127.0.0.1" in line] == ["WARN"]
     assert server.received == []
 
 
