@@ -3,18 +3,17 @@
 A request is signed with the account's key (SharedKey), or its URL holds a signature of the container (SAS).
 """
 
-import asyncio
 import base64
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from xml.sax.saxutils import escape
 
 from tests.agents.http_server import Received, reply
-from tests.fakes.object_store import MODIFIED, Blobs, Denied, elements, found
+from tests.fakes.object_store import MODIFIED, Denied, Store, elements, found
 
 ACCOUNT = "acme"
 _SIGNED_HEADERS = (
@@ -37,20 +36,12 @@ def sas_token(key: bytes, container: str, *, permissions: str = "rwdl", expires:
 
 
 @dataclass
-class AzureBlobs:
+class AzureBlobs(Store):
     """Answers requests; `public` containers are read without a signature."""
 
     key: bytes
-    blobs: Blobs = field(default_factory=Blobs)
-    public: set[str] = field(default_factory=set)
-    refused: list[str] = field(default_factory=list)
-    """What those were that had no valid signature."""
 
-    async def __call__(self, request: Received, writer: asyncio.StreamWriter) -> None:
-        writer.write(self._answer(request))
-        await writer.drain()
-
-    def _answer(self, request: Received) -> bytes:
+    def answer(self, request: Received) -> bytes:
         container, name = self.blobs.named(request)
         try:
             self._authorize(request, container, name)
@@ -95,7 +86,7 @@ class AzureBlobs:
         """Deletes of several blobs, each signed for itself."""
         boundary = request.headers["content-type"].partition("boundary=")[2]
         parts = request.body.decode().split(f"--{boundary}")[1:-1]
-        answers = [self._answer(_inner(part)) for part in parts]
+        answers = [self.answer(_inner(part)) for part in parts]
         body = b"".join(
             b"--answers\r\nContent-Type: application/http\r\nContent-ID: %d\r\n\r\n%s\r\n" % (number, answer)
             for number, answer in enumerate(answers)

@@ -3,13 +3,12 @@
 A token is what a service account signs for itself: RS256 over header and claims, checked with the account's public key.
 """
 
-import asyncio
 import base64
 import hashlib
 import json
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from cryptography.exceptions import InvalidSignature
@@ -17,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.agents.http_server import Received, reply
-from tests.fakes.object_store import MODIFIED_ISO, Blobs, Denied, elements, found
+from tests.fakes.object_store import MODIFIED_ISO, Denied, Store, elements, found
 
 EMAIL = "reader@example.com"
 
@@ -39,20 +38,12 @@ def new_key() -> tuple[rsa.RSAPublicKey, str]:
 
 
 @dataclass
-class GoogleStorage:
+class GoogleStorage(Store):
     """Answers requests; `public` buckets are read without a token."""
 
     account: rsa.RSAPublicKey
-    blobs: Blobs = field(default_factory=Blobs)
-    public: set[str] = field(default_factory=set)
-    refused: list[str] = field(default_factory=list)
-    """What those were that had no valid token."""
 
-    async def __call__(self, request: Received, writer: asyncio.StreamWriter) -> None:
-        writer.write(self._answer(request))
-        await writer.drain()
-
-    def _answer(self, request: Received) -> bytes:
+    def answer(self, request: Received) -> bytes:
         bucket, name = self.blobs.named(request)
         try:
             self._authorize(request, bucket)

@@ -1,6 +1,8 @@
 """What object stores have in common: blobs in memory, spans of them, lists of them by pages."""
 
+import asyncio
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
@@ -54,3 +56,21 @@ def found(content: bytes, request: Received, tag: str) -> bytes:
 def elements(tag: str, texts: list[str]) -> Iterator[str]:
     """XML elements around texts that are XML already."""
     return (f"<{tag}>{text}</{tag}>" for text in texts)
+
+
+@dataclass(kw_only=True)
+class Store(ABC):
+    """Answers requests; `public` containers are read by everybody."""
+
+    blobs: Blobs = field(default_factory=Blobs)
+    public: set[str] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
+    """What those were that did not show that they may."""
+
+    async def __call__(self, request: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(self.answer(request))
+        await writer.drain()
+
+    @abstractmethod
+    def answer(self, request: Received) -> bytes:
+        """As it goes over the wire."""
